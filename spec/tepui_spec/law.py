@@ -1,0 +1,133 @@
+"""The typed result of the analysis: one saturation law fitted to one group of points.
+
+The law is `e_DS = k * e_US**alpha + e_IR` (Abnar et al. 2022, arXiv 2110.02095, equation 1); errors are
+1 - accuracy, in [0, 1]. The same object is printed by `tepui fit --json`, written to Parquet and MLflow,
+put into `status` and drawn in the report.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LawKind = Literal["frontier", "average", "hull", "all_points"]
+Identified = Literal["yes", "at_most", "weak", "no"]
+ByValue = str | int | float
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Error = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+ErrorRange = tuple[Error, Error]
+NonNegativeRange = tuple[NonNegative, NonNegative]
+Correlation = Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Intervals(_Frozen):
+    """Confidence intervals; None where the method has none or the data give none."""
+
+    e_ir: ErrorRange | None = Field(default=None, description="of the irreducible downstream error")
+    k: NonNegativeRange | None = Field(default=None, description="of the coefficient k")
+    alpha: NonNegativeRange | None = Field(default=None, description="of the exponent alpha")
+
+
+class Prediction(_Frozen):
+    """The law's downstream error at one upstream error."""
+
+    x: Error = Field(description="upstream error")
+    y: Finite = Field(description="downstream error of the law there")
+    interval: tuple[Finite, Finite] | None = Field(default=None, description="confidence interval of y")
+
+
+class HeldOut(_Frozen):
+    """Fit on the models that are worse upstream, predict the better ones (Abnar et al. 2022, section 2.2).
+
+    Scores are root mean squared differences between prediction and measured downstream error on the models
+    held out; None where a model could not be fitted. `hull` and `all_points` are the law as published.
+    """
+
+    fit_n: int = Field(ge=0, description="models fitted: the worse upstream")
+    test_n: int = Field(ge=0, description="models predicted: the better upstream")
+    x_split: Error = Field(description="upstream error below which models are held out")
+    law: NonNegative | None = Field(default=None, description="score of this law")
+    log_log: NonNegative | None = Field(default=None, description="score of a * e_US**b, no floor")
+    logit_linear: NonNegative | None = Field(
+        default=None, description="score of logit e_DS = a + b logit e_US"
+    )
+    mean: NonNegative | None = Field(default=None, description="score of the mean of the fitted models")
+    best: Literal["law", "log_log", "logit_linear", "mean"] | None = Field(
+        default=None, description="which of the four predicts best"
+    )
+
+
+class Spearman(_Frozen):
+    """Rank correlation between upstream and downstream error over the models."""
+
+    rho: Correlation = Field(description="Spearman's rank correlation")
+    interval: tuple[Correlation, Correlation] | None = Field(default=None, description="confidence interval")
+
+
+class Law(_Frozen):
+    """One law of one group of points, with what the data can and cannot tell about it."""
+
+    law: LawKind = Field(
+        description="frontier: what the best models reach; average: all models; "
+        "hull and all_points: least squares as published, without a trustworthy interval"
+    )
+    by: dict[str, ByValue] = Field(
+        default_factory=dict, description="which group of points, e.g. task and shots"
+    )
+    n: int = Field(ge=0, description="models (points) in the group")
+    groups: int = Field(ge=0, description="groups of related models; equals n where models are ungrouped")
+    fitted: int = Field(
+        ge=0, description="points the law was fitted to: the hull's vertices for law hull, else n"
+    )
+    e_ir: Error | None = Field(description="irreducible downstream error, the law's value at e_US = 0")
+    k: NonNegative | None = Field(description="coefficient of the power law")
+    alpha: NonNegative | None = Field(description="exponent of the power law")
+    interval: Intervals = Field(default_factory=Intervals)
+    confidence: float = Field(gt=0.0, lt=1.0, description="nominal coverage of the intervals, e.g. 0.95")
+    identified: Identified = Field(
+        description="whether the data identify e_ir: yes; at_most (an upper bound only); "
+        "weak (an interval but no point claim); no"
+    )
+    reason: str = Field(description="why, in a sentence, and what would help")
+    heldout: HeldOut | None = Field(
+        default=None, description="held-out prediction error beside the baselines"
+    )
+    spearman: Spearman | None = Field(default=None, description="rank correlation of the points")
+    predict: Prediction | None = Field(default=None, description="prediction at the upstream error asked for")
+    x_min: Error | None = Field(default=None, description="smallest upstream error observed")
+    x_max: Error | None = Field(default=None, description="largest upstream error observed")
+    y_min: Error | None = Field(default=None, description="smallest downstream error observed")
+    y_max: Error | None = Field(default=None, description="largest downstream error observed")
+    notes: tuple[str, ...] = Field(
+        default=(), description="what was noticed in the data or assumed by the fit"
+    )
+    method: str = Field(description="how the law was fitted")
+    version: str = Field(description="version of the method; laws of different versions are not comparable")
+
+    def at(self, x: float) -> float | None:
+        """The law's downstream error at upstream error `x` in [0, 1]; None where nothing was estimated."""
+        if self.e_ir is None or self.k is None or self.alpha is None:
+            return None
+        return self.e_ir + self.k * float(x**self.alpha)
+
+
+class Band(_Frozen):
+    """A law's curve for a picture: its value and pointwise interval on a grid of upstream errors."""
+
+    x: tuple[Error, ...] = Field(description="upstream errors, ascending")
+    y: tuple[Finite | None, ...] = Field(description="the law's downstream error at each x")
+    lo: tuple[Finite | None, ...] = Field(description="lower end of the interval; None where there is none")
+    hi: tuple[Finite | None, ...] = Field(description="upper end of the interval; None where there is none")
+
+
+class LawTable(_Frozen):
+    """What `tepui fit --json` prints."""
+
+    laws: tuple[Law, ...] = Field(description="laws of all groups, in the order of the table's groups")
