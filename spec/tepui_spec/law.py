@@ -55,9 +55,7 @@ class HeldOut(_Frozen):
     x_split: Error = Field(description="upstream error below which models are held out")
     law: NonNegative | None = Field(default=None, description="score of this law")
     log_log: NonNegative | None = Field(default=None, description="score of a * e_US**b, no floor")
-    logit_linear: NonNegative | None = Field(
-        default=None, description="score of logit e_DS = a + b logit e_US"
-    )
+    logit_linear: NonNegative | None = Field(default=None, description="score of logit e_DS = a + b logit e_US")
     mean: NonNegative | None = Field(default=None, description="score of the mean of the fitted models")
     best: Literal["law", "log_log", "logit_linear", "mean"] | None = Field(
         default=None, description="which of the four predicts best"
@@ -78,14 +76,10 @@ class Law(_Frozen):
         description="frontier: what the best models reach; average: all models; "
         "hull and all_points: least squares as published, without a trustworthy interval"
     )
-    by: dict[str, ByValue] = Field(
-        default_factory=dict, description="which group of points, e.g. task and shots"
-    )
+    by: dict[str, ByValue] = Field(default_factory=dict, description="which group of points, e.g. task and shots")
     n: int = Field(ge=0, description="models (points) in the group")
     groups: int = Field(ge=0, description="groups of related models; equals n where models are ungrouped")
-    fitted: int = Field(
-        ge=0, description="points the law was fitted to: the hull's vertices for law hull, else n"
-    )
+    fitted: int = Field(ge=0, description="points the law was fitted to: the hull's vertices for law hull, else n")
     e_ir: Error | None = Field(description="irreducible downstream error, the law's value at e_US = 0")
     k: NonNegative | None = Field(description="coefficient of the power law")
     alpha: NonNegative | None = Field(description="exponent of the power law")
@@ -96,18 +90,14 @@ class Law(_Frozen):
         "weak (an interval but no point claim); no"
     )
     reason: str = Field(description="why, in a sentence, and what would help")
-    heldout: HeldOut | None = Field(
-        default=None, description="held-out prediction error beside the baselines"
-    )
+    heldout: HeldOut | None = Field(default=None, description="held-out prediction error beside the baselines")
     spearman: Spearman | None = Field(default=None, description="rank correlation of the points")
     predict: Prediction | None = Field(default=None, description="prediction at the upstream error asked for")
     x_min: Error | None = Field(default=None, description="smallest upstream error observed")
     x_max: Error | None = Field(default=None, description="largest upstream error observed")
     y_min: Error | None = Field(default=None, description="smallest downstream error observed")
     y_max: Error | None = Field(default=None, description="largest downstream error observed")
-    notes: tuple[str, ...] = Field(
-        default=(), description="what was noticed in the data or assumed by the fit"
-    )
+    notes: tuple[str, ...] = Field(default=(), description="what was noticed in the data or assumed by the fit")
     method: str = Field(description="how the law was fitted")
     version: str = Field(description="version of the method; laws of different versions are not comparable")
 

@@ -1,0 +1,1 @@
+"""Checkpoints to result rows to saturation laws to a report."""

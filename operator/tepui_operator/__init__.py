@@ -1,0 +1,1 @@
+"""Turns experiment specs into Jobs: the plan, the manifests, and the embedded engine. Never imports torch."""

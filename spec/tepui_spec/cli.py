@@ -1,0 +1,38 @@
+"""The `tepui` command: put together from entry points, so that no part imports another for it."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points, version
+
+from tepui_spec.errors import TransientError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All sub-commands of the installed parts."""
+    top = argparse.ArgumentParser(
+        prog="tepui", description="How far better pre-training can still take a downstream task."
+    )
+    top.add_argument("--version", action="version", version=f"tepui {version('tepui')}")
+    subparsers = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for entry in sorted(entry_points(group="tepui.commands"), key=lambda e: e.name):
+        entry.load()(subparsers)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Exit code 2: the user's mistake; 3: a fault of the world; a bug ends with its traceback."""
+    args = parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = args.run
+    try:
+        return run(args)
+    except ValueError as error:
+        print(f"tepui: {error}", file=sys.stderr)
+        return 2
+    except TransientError as error:
+        print(f"tepui: {error} (try again later)", file=sys.stderr)
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
