@@ -1,0 +1,43 @@
+# `make demo` runs the quickstart study; `make test` passes the tests. Both set everything up first.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: setup demo test lint docs lock clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt constraints-uv.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints-uv.txt
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --build-constraints constraints.txt -r constraints.txt
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --build-constraints constraints.txt -e .
+	$(BIN)/python -m tepui_trainer.prebuild
+	touch $@
+
+data/quickstart/.ready: .venv/.ready
+	$(BIN)/tepui data quickstart --out data/quickstart
+	touch $@
+
+demo: setup data/quickstart/.ready
+	$(BIN)/tepui run examples/quickstart.yaml
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup lint
+	$(BIN)/pytest
+
+docs: setup
+	$(BIN)/python -m tepui_spec.docs
+
+# Pins every dependency with hashes, after a change of pyproject.toml.
+lock:
+	uv pip compile pyproject.toml --extra dev --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o constraints.txt
+	echo uv | uv pip compile - --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o constraints-uv.txt
+
+clean:
+	rm -rf .venv build dist data results
