@@ -59,6 +59,7 @@ class DatasetCard(_Frozen):
     schema_version: Literal[1] = Field(default=1, description="Version of this card's layout.")
     name: str = Field(min_length=1, max_length=63, description="Short name, as in `evaluation.tasks`.")
     description: str = Field(min_length=1, description="What the images show and how the splits were made.")
+    recipe: str = Field(min_length=1, description="What made the dataset, with its version and settings.")
     attributions: tuple[Attribution, ...] = Field(min_length=1, description="Every source with its licence.")
     class_names: tuple[str, ...] = Field(min_length=2, description="Class names; a label is an index into them.")
     image_size_px: int | None = Field(
