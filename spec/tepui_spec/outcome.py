@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from tepui_spec.base import Section
-from tepui_spec.law import Law
+from tepui_spec.headline import Headline
 
 MESSAGE_LIMIT_BYTES = 4096
 """What Kubernetes keeps of a termination message."""
@@ -71,7 +71,7 @@ class PodReport(Section):
     trial: str | None = None
     reused: bool = Field(False, description="The work was found finished in the store; nothing was computed.")
     busy_cpu_s: float = Field(0, ge=0, description="CPU seconds used by the pod's processes.")
-    laws: tuple[Law, ...] = Field((), description="Headline laws; analysis pods only.")
+    laws: tuple[Headline, ...] = Field((), description="Headline laws (headline.headlines); analysis pods only.")
     report: str | None = Field(None, description="Where the HTML report is; analysis pods only.")
 
 

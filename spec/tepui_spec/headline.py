@@ -1,0 +1,62 @@
+"""Headline laws: what of a Law fits, many times over, into a termination message of 4 KiB and into `status`."""
+
+from collections.abc import Iterable
+from typing import Self
+
+from pydantic import Field
+
+from tepui_spec.base import Section
+from tepui_spec.law import Identified, Law, LawKind
+
+
+Estimate = tuple[float | None, float | None, float | None]
+"""A value and its interval's ends, as a bare list to be short; None: not estimated, or an open end."""
+
+
+class Headline(Section):
+    """One law of one task and number of shots, rounded to four digits."""
+
+    task: str = Field(max_length=63, description="Downstream task.")
+    shots: int = Field(description="Support images per class.")
+    law: LawKind = Field(description="Which law.")
+    n: int = Field(ge=0, description="Models behind it.")
+    e_ir: Estimate = Field(description="Downstream error left at upstream error 0: [value, low, high].")
+    k: Estimate = Field(description="Coefficient.")
+    alpha: Estimate = Field(description="Exponent.")
+    identified: Identified = Field(description="Whether the data identify e_IR.")
+
+    @classmethod
+    def of(cls, law: Law) -> Self:
+        """The headline of a law fitted to one task and number of shots."""
+        interval = law.interval
+        return cls(
+            task=str(law.by["task"]),
+            shots=int(law.by["shots"]),
+            law=law.law,
+            n=law.n,
+            e_ir=_estimate(law.e_ir, interval.e_ir),
+            k=_estimate(law.k, interval.k),
+            alpha=_estimate(law.alpha, interval.alpha),
+            identified=law.identified,
+        )
+
+
+def headlines(laws: Iterable[Law], *, law: LawKind = "frontier", limit_bytes: int = 3000) -> tuple[Headline, ...]:
+    """Headlines of one kind of law, the most shots of every task first, as many as fit into `limit_bytes` of JSON."""
+    ranked = sorted((Headline.of(x) for x in laws if x.law == law), key=lambda h: (-h.shots, h.task))
+    kept, size = [], 0
+    for headline in ranked:
+        size += len(headline.model_dump_json()) + 1
+        if size > limit_bytes:
+            break
+        kept.append(headline)
+    return tuple(sorted(kept, key=lambda h: (h.task, h.shots)))
+
+
+def _estimate(value: float | None, interval: tuple[float, float | None] | None) -> Estimate:
+    low, high = interval or (None, None)
+    return _short(value), _short(low), _short(high)
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
