@@ -8,7 +8,6 @@ from pydantic import Field
 from tepui_spec.base import Section
 from tepui_spec.law import Identified, Law, LawKind
 
-
 Estimate = tuple[float | None, float | None, float | None]
 """A value and its interval's ends, as a bare list to be short; None: not estimated, or an open end."""
 
@@ -41,7 +40,7 @@ class Headline(Section):
         )
 
 
-def headlines(laws: Iterable[Law], *, law: LawKind = "frontier", limit_bytes: int = 3000) -> tuple[Headline, ...]:
+def headlines(laws: Iterable[Law], *, law: LawKind = "frontier", limit_bytes: int = 3500) -> tuple[Headline, ...]:
     """Headlines of one kind of law, the most shots of every task first, as many as fit into `limit_bytes` of JSON."""
     ranked = sorted((Headline.of(x) for x in laws if x.law == law), key=lambda h: (-h.shots, h.task))
     kept, size = [], 0
