@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tepui_evaluator.points import Points
 from tepui_spec.law import Band, ByValue, Law
+
+from tepui_evaluator.points import Points
 
 
 def fit_laws(

@@ -129,9 +129,7 @@ def _fractions(values: ArrayLike, name: str, scale: float, *, accuracy: bool) ->
     if bad.size:
         value, row = column[bad[0]], bad[0] + 1
         where = f'column "{name}", row {row}: {value:g}'
-        looks_percent = (
-            scale == 1.0 and column.min() >= 0.0 and np.median(column) > 1.0 and column.max() <= 100.0
-        )
+        looks_percent = scale == 1.0 and column.min() >= 0.0 and np.median(column) > 1.0 and column.max() <= 100.0
         if looks_percent:
             raise ValueError(f"{where} looks like percent; {kind} are fractions in [0, 1]: pass --percent")
         limits = "[0, 100] with --percent" if scale != 1.0 else "[0, 1]"

@@ -19,7 +19,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Error = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 ErrorRange = tuple[Error, Error]
-NonNegativeRange = tuple[NonNegative, NonNegative]
+OpenRange = tuple[NonNegative, NonNegative | None]  # None: the data set no upper limit
 Correlation = Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False)]
 
 
@@ -28,11 +28,11 @@ class _Frozen(BaseModel):
 
 
 class Intervals(_Frozen):
-    """Confidence intervals; None where the method has none or the data give none."""
+    """Confidence intervals; None where the method has none or the data give none, or for an open upper end."""
 
     e_ir: ErrorRange | None = Field(default=None, description="of the irreducible downstream error")
-    k: NonNegativeRange | None = Field(default=None, description="of the coefficient k")
-    alpha: NonNegativeRange | None = Field(default=None, description="of the exponent alpha")
+    k: OpenRange | None = Field(default=None, description="of the coefficient k; upper end None: unbounded")
+    alpha: OpenRange | None = Field(default=None, description="of the exponent alpha; upper end None: unbounded")
 
 
 class Prediction(_Frozen):
@@ -59,6 +59,10 @@ class HeldOut(_Frozen):
     mean: NonNegative | None = Field(default=None, description="score of the mean of the fitted models")
     best: Literal["law", "log_log", "logit_linear", "mean"] | None = Field(
         default=None, description="which of the four predicts best"
+    )
+    lost_to: Literal["log_log", "logit_linear"] | None = Field(
+        default=None,
+        description="the baseline that predicts clearly better than the law: evidence against the law itself",
     )
 
 
