@@ -20,7 +20,7 @@ from tepui_spec.outcome import Outcome
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """errno of a disk, quota or file size limit that is used up."""
-WORLD = FULL | {errno.EIO, errno.ESTALE, errno.EROFS, errno.ETIMEDOUT}
+WORLD = FULL | {errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 
 
 class DataError(ValueError):

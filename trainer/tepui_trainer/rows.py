@@ -4,8 +4,8 @@ Equal rows give equal bytes, in whatever order they come. A file that is damaged
 """
 
 import io
+import itertools
 import logging
-import types
 import typing
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from tepui_trainer.storage import Storage
 
 R = TypeVar("R", bound=Row)
 _log = logging.getLogger(__name__)
-_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_TYPES: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _READERS = 8
 """Files read at the same time: what a store's latency needs."""
 
@@ -28,21 +28,21 @@ def arrow_schema(row_type: type[Row]) -> pa.Schema:
     """The columns of a table in the order of the model's fields, each with its description as metadata."""
     fields = []
     for name, field in row_type.model_fields.items():
-        kinds = typing.get_args(field.annotation) if isinstance(field.annotation, types.UnionType) else ()
-        kind = next((k for k in kinds if k is not type(None)), field.annotation)
+        kinds: tuple[Any, ...] = typing.get_args(field.annotation) or (field.annotation,)  # X | None, or X
+        column = next(_TYPES[kind] for kind in kinds if kind is not type(None))
         metadata = {"description": field.description or ""}
-        fields.append(pa.field(name, _TYPES[kind], nullable=type(None) in kinds, metadata=metadata))
+        fields.append(pa.field(name, column, nullable=type(None) in kinds, metadata=metadata))
     return pa.schema(fields)
 
 
 def to_table(rows: Iterable[R], row_type: type[R]) -> pa.Table:
     """Rows as a table sorted by key. Raises ValueError for two rows of one key."""
-    keyed = {_key(row): row for row in (rows := list(rows))}
-    if len(keyed) != len(rows):
-        repeated = next(key for key in keyed if sum(_key(row) == key for row in rows) > 1)
-        raise ValueError(f"{row_type.__name__}: two rows have the key {dict(zip(row_type.KEY, repeated, strict=True))}")
-    ordered = [keyed[key].model_dump() for key in sorted(keyed)]
-    return pa.Table.from_pylist(ordered, schema=arrow_schema(row_type))
+    ordered = sorted(rows, key=_key)
+    for row, following in itertools.pairwise(ordered):
+        if _key(row) == _key(following):
+            key = dict(zip(row_type.KEY, _key(row), strict=True))
+            raise ValueError(f"{row_type.__name__}: two rows have the key {key}")
+    return pa.Table.from_pylist([row.model_dump() for row in ordered], schema=arrow_schema(row_type))
 
 
 def from_table(table: pa.Table, row_type: type[R]) -> list[R]:
