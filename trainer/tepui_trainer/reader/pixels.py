@@ -104,8 +104,9 @@ class CachedPixels:
         stored = self._stored_NSSC.numpy()
         size_px, channels = stored.shape[1], stored.shape[3]
         for sample, block in zip(samples.tolist(), self._source.blocks.of_samples(samples).tolist(), strict=True):
+            encoded = self._blocks.encoded(block, sample)
             try:
-                stored[sample] = decoded(self._blocks.encoded(block, sample), size_px=size_px, channels=channels)
+                stored[sample] = decoded(encoded, size_px=size_px, channels=channels)
             except DECODE_ERRORS as error:
                 self.corruption.found(sample, self._source.place(sample), _reason(error))
             else:
