@@ -22,13 +22,31 @@ class Section(BaseModel):
     )
 
 
+MEANING: dict[str, str] = {}
+"""What each pattern of the contract asks for, in words: messages show these, never the pattern."""
+
+
+def form(pattern: str, meaning: str) -> str:
+    """A pattern (RE2, anchored at both ends), with its meaning noted in MEANING."""
+    MEANING[pattern] = meaning
+    return pattern
+
+
+DNS_LABEL = form(
+    r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+    "lower-case letters a-z, digits and '-', beginning and ending with a letter or digit",
+)
+
 Name = Annotated[
     str,
     Field(
         min_length=1,
         max_length=63,
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
-        description="At most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.",
+        pattern=form(
+            r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
+            "letters A-Z and a-z, digits, '-', '_' and '.', beginning and ending with a letter or digit",
+        ),
+        description="A name.",
     ),
 ]
 """A name inside a spec (model, task, recipe, dataset): safe as a path component, a label value and an MLflow key."""
@@ -38,23 +56,25 @@ StudyName = Annotated[
     Field(
         min_length=1,
         max_length=40,
-        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-        description="A DNS label of at most 40 characters: a trial's hash is added to it, and Kubernetes allows 63.",
+        pattern=DNS_LABEL,
+        description="Name of the study. Names of its Jobs and pods begin with it.",
     ),
 ]
+"""40, not 63 characters: a trial's hash and a stage are added to it, and Kubernetes allows 63 in all."""
 
 Uri = Annotated[
     str,
     Field(
         min_length=1,
         max_length=2048,
-        pattern=r"^[^\s\x00-\x1f]+$",
-        description=(
-            "Anything fsspec opens: file://, s3://, gs://, hf://. A path without a scheme is taken from the folder "
-            "of the YAML file and works on one machine only."
+        pattern=form(
+            r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$",
+            "a URI that fsspec opens (file://, s3://, gs://, hf://) or a path, without control characters",
         ),
+        description="A URI that fsspec opens, or a path.",
     ),
 ]
+"""A path without a scheme is taken from the folder of the YAML file, and works on one machine only."""
 
 
 def refuse_repeats(field: str, values: Iterable[object]) -> None:

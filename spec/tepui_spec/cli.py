@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points, version
 
-from tepui_spec.errors import TransientError
+from tepui_spec.errors import SourceError, TransientError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
+    except SourceError as error:  # FILE:LINE: first, where editors look for it
+        print(error, file=sys.stderr)
+        return 2
     except ValueError as error:
         print(f"tepui: {error}", file=sys.stderr)
         return 2

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from tepui_spec.base import Name, Section, StudyName, Uri, refuse_repeats
-from tepui_spec.pods import Pods, Retries, Storage, Tracking
+from tepui_spec.base import DNS_LABEL, Name, Section, StudyName, Uri, form, refuse_repeats
+from tepui_spec.pods import LabelValue, Pods, Retries, Storage, Tracking
 from tepui_spec.recipes import BUILT_IN, Recipe
 from tepui_spec.sweep import Hyperparameters, Sweep
 
@@ -14,18 +14,24 @@ KIND: Literal["ExperimentSpec"] = "ExperimentSpec"
 
 DataFormat = Literal["parquet", "imagefolder", "webdataset"]
 
+AnnotationValue = Annotated[str, Field(max_length=10_000, description="Any text.")]
+
 
 class Data(Section):
     """Labelled images that fsspec can open."""
 
-    uri: Uri = Field(description="Folder of the dataset.")
+    uri: Uri = Field(
+        description="Folder of the dataset: any URI that fsspec opens (file://, s3://, gs://, hf://). A path without a "
+        "scheme is taken from the folder of the YAML file, and works on one machine only."
+    )
     format: DataFormat = Field(
         "parquet",
         description="parquet: shards with bytes and label; imagefolder: split/class/file; webdataset: tar shards.",
     )
     content_hash: str | None = Field(
         None,
-        pattern=r"^sha256:[0-9a-f]{64}$",
+        max_length=71,
+        pattern=form(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 hexadecimal digits"),
         description="Refuse to train on anything but the data with this hash (`tepui data show URI` prints it).",
     )
     train_split: Name = Field("train", description="The split to train on, or to draw support sets from.")
@@ -44,7 +50,7 @@ class Data(Section):
 class Upstream(Section):
     """What models are pre-trained on."""
 
-    data: Data
+    data: Data = Field(description="Images with the classes that models are pre-trained to tell apart.")
     image_size: int = Field(
         224,
         ge=8,
@@ -56,7 +62,7 @@ class Upstream(Section):
 class CustomModel(Section):
     """A model with its own width, depth or other arguments, to be listed by its name."""
 
-    name: Name
+    name: Name = Field(description="What the sweep lists the model by.")
     timm: Name = Field(description="The timm model to start from.")
     args: dict[str, JsonValue] = Field(
         default_factory=dict,
@@ -75,8 +81,8 @@ class CustomModel(Section):
 class NamedData(Section):
     """A dataset of a downstream task, to be listed by its name."""
 
-    name: Name
-    data: Data
+    name: Name = Field(description="What `tasks` lists the dataset by.")
+    data: Data = Field(description="Where its images are.")
 
 
 class DeepSpeed(Section):
@@ -97,7 +103,7 @@ class Training(Hyperparameters):
         le=65_536,
         description="Images per process and backward pass; default: the whole batch at once.",
     )
-    deepspeed: DeepSpeed = Field(default_factory=DeepSpeed)
+    deepspeed: DeepSpeed = Field(default_factory=DeepSpeed, description="How DeepSpeed divides a model over GPUs.")
     checkpoint_every_s: float = Field(
         600,
         gt=0,
@@ -120,11 +126,11 @@ class Evaluation(Section):
         None, description="A task that is not in `datasets` is the folder of its name below this URI."
     )
     datasets: tuple[NamedData, ...] = Field((), max_length=200, description="Data of tasks that lie elsewhere.")
-    shots: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(
+    shots: tuple[Annotated[int, Field(ge=1, le=10_000, description="Labelled images per class.")], ...] = Field(
         (1, 5, 10, 25),
         min_length=1,
         max_length=20,
-        description="Labelled images per class of the support set.",
+        description="Sizes of the support set, in labelled images per class.",
     )
     support_seeds: int = Field(
         3, ge=1, le=100, description="Independent support sets, seeds 0 to n-1; nested over shots."
@@ -197,7 +203,7 @@ class ExperimentSpec(Section):
         None,
         ge=0,
         le=31_536_000,
-        description="Delete the finished Jobs of the study after this many seconds.",
+        description="Delete the finished Jobs of the study after this many seconds; default: keep them.",
     )
 
     @model_validator(mode="after")
@@ -214,15 +220,21 @@ class Metadata(Section):
     """Who the study is. Other Kubernetes metadata is accepted from the API server, not from a file."""
 
     name: StudyName
-    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)] = "default"
-    labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
+    namespace: Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)] = Field(
+        "default", description="Namespace of the study on a cluster."
+    )
+    labels: dict[str, LabelValue] = Field(
+        default_factory=dict, max_length=100, description="Labels of the object, as Kubernetes takes them."
+    )
+    annotations: dict[str, AnnotationValue] = Field(
+        default_factory=dict, max_length=100, description="Annotations of the object, as Kubernetes takes them."
+    )
 
 
 class Experiment(Section):
     """The whole object, as in a YAML file."""
 
-    api_version: Literal["tepui.dev/v1alpha1"] = API_VERSION
-    kind: Literal["ExperimentSpec"] = KIND
-    metadata: Metadata
-    spec: ExperimentSpec
+    api_version: Literal["tepui.dev/v1alpha1"] = Field(API_VERSION, description="Version of this contract.")
+    kind: Literal["ExperimentSpec"] = Field(KIND, description="What the object is.")
+    metadata: Metadata = Field(description="Who the study is.")
+    spec: ExperimentSpec = Field(description="The study: what to train, on what, how to evaluate it, and where.")

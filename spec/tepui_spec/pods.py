@@ -4,26 +4,63 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tepui_spec.base import Section, Uri
+from tepui_spec.base import Section, Uri, form
 
 ObjectName = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        pattern=form(
+            r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+            "lower-case letters a-z, digits, '-' and '.', beginning and ending with a letter or digit",
+        ),
+        min_length=1,
         max_length=253,
         description="Name of a Kubernetes object in the study's namespace.",
     ),
 ]
-Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}(Mi|Gi|Ti)$", description="Memory such as 512Mi or 64Gi.")]
+Memory = Annotated[
+    str,
+    Field(
+        min_length=3,
+        max_length=9,
+        pattern=form(r"^[1-9][0-9]{0,6}(Mi|Gi|Ti)$", "a whole number with Mi, Gi or Ti, such as 512Mi or 64Gi"),
+        description="Memory such as 512Mi or 64Gi.",
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Field(
+        max_length=63,
+        pattern=form(
+            r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$",
+            "nothing, or letters A-Z and a-z, digits, '-', '_' and '.', beginning and ending with a letter or digit",
+        ),
+        description="A label's value.",
+    ),
+]
+LABEL_KEY = form(
+    r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
+    "a label's name, with or without a DNS prefix, such as cloud.example.com/rack",
+)
 
 
 class Toleration(Section):
-    """As in a pod's tolerations."""
+    """A taint of nodes that pods bear, as in a pod's tolerations."""
 
-    key: str = Field("", max_length=317)
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: str = Field("", max_length=63)
-    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    key: str = Field("", max_length=317, description="Key of the taint; empty with Exists: every taint.")
+    operator: Literal["Exists", "Equal"] = Field("Equal", description="Exists: whatever the taint's value is.")
+    value: str = Field("", max_length=63, description="Value of the taint; used by Equal.")
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(
+        "", description="Effect of the taint; empty: every effect."
+    )
+
+    @model_validator(mode="after")
+    def _as_kubernetes_takes_it(self) -> Self:
+        if not self.key and self.operator != "Exists":
+            raise ValueError("an empty key needs operator: Exists")
+        if self.value and self.operator == "Exists":
+            raise ValueError(f"operator Exists takes no value; it has {self.value!r}")
+        return self
 
 
 class Pods(Section):
@@ -32,7 +69,10 @@ class Pods(Section):
     image: str | None = Field(
         None,
         max_length=512,
-        pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$",
+        pattern=form(
+            r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}$",
+            "an image by digest, such as registry.example/tepui@sha256:... with 64 hexadecimal digits",
+        ),
         description="Container image by digest. Required on a cluster, unused on one machine.",
     )
     nodes: int = Field(1, ge=1, le=1024, description="Pods of one trial: more than one make a gang over several nodes.")
@@ -40,7 +80,7 @@ class Pods(Section):
     processes_per_node: int = Field(1, ge=1, le=64, description="Processes of each pod when gpusPerNode is 0.")
     gpu_resource: str = Field(
         "nvidia.com/gpu",
-        pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
+        pattern=form(r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", "an extended resource with its domain, such as nvidia.com/gpu"),
         max_length=128,
         description="The resource that GPUs are.",
     )
@@ -48,13 +88,16 @@ class Pods(Section):
     cpus: float = Field(1, gt=0, le=1024, description="CPU cores of each pod; threads are set to match.")
     memory: Memory = Field("2Gi", description="Main memory of each pod.")
     shared_memory: Memory = Field("1Gi", description="Size of /dev/shm, for processes of one pod.")
-    node_selector: dict[str, str] = Field(default_factory=dict, max_length=50)
-    tolerations: tuple[Toleration, ...] = Field((), max_length=50)
+    node_selector: dict[str, LabelValue] = Field(
+        default_factory=dict, max_length=50, description="Labels that a node must have."
+    )
+    tolerations: tuple[Toleration, ...] = Field((), max_length=50, description="Taints of nodes that pods bear.")
     queue: ObjectName | None = Field(None, description="Kueue LocalQueue. Without it, pods start at once.")
     priority_class: ObjectName | None = Field(None, description="PriorityClass (with a queue: WorkloadPriorityClass).")
     topology: str | None = Field(
         None,
         max_length=317,
+        pattern=LABEL_KEY,
         description="Node label within whose value all pods of a gang should be placed (Kueue topology).",
     )
     storage_secret: ObjectName | None = Field(
@@ -75,11 +118,14 @@ class Pods(Section):
 class PersistentVolumeClaim(Section):
     """A claim in the study's namespace; ReadWriteMany when pods run on several nodes."""
 
-    claim_name: ObjectName
+    claim_name: ObjectName = Field(description="Name of the claim.")
     path: str = Field(
         "",
         max_length=512,
-        pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?$",
+        pattern=form(
+            r"^([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?$",
+            "a relative path of letters, digits, '-', '_' and '.', without '..'",
+        ),
         description="Folder inside the volume.",
     )
 
@@ -88,7 +134,9 @@ class Storage(Section):
     """Exactly one place for checkpoints, rows and reports."""
 
     uri: Uri | None = Field(None, description="Folder in an object store or file system.")
-    persistent_volume_claim: PersistentVolumeClaim | None = None
+    persistent_volume_claim: PersistentVolumeClaim | None = Field(
+        None, description="A volume of the cluster; not for one machine."
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -100,8 +148,14 @@ class Storage(Section):
 class SecretKey(Section):
     """One key of a Secret in the study's namespace."""
 
-    name: ObjectName
-    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = "token"
+    name: ObjectName = Field(description="Name of the Secret.")
+    key: str = Field(
+        "token",
+        min_length=1,
+        max_length=253,
+        pattern=form(r"^[-._a-zA-Z0-9]+$", "letters, digits, '-', '_' and '.'"),
+        description="Key inside the Secret.",
+    )
 
 
 class MlflowServer(Section):
@@ -117,7 +171,7 @@ class MlflowServer(Section):
 class Tracking(Section):
     """Where people watch runs. Parquet stays the truth."""
 
-    mlflow: MlflowServer = Field(default_factory=MlflowServer)
+    mlflow: MlflowServer = Field(default_factory=MlflowServer, description="The MLflow tracking server.")
     enabled: bool = Field(True, description="False: rows and report only, no MLflow.")
 
 

@@ -15,7 +15,7 @@ from tepui_spec.sweep import BatchSize, Decay, Epochs, HeadDecay, HeadLrScale, R
 class Recipe(Section):
     """Everything about optimisation that is not the model, the data or the machine."""
 
-    name: Name
+    name: Name = Field(description="What `recipe` fields name it by.")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum.")
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first-moment decay; for sgd the momentum.")
     beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's second-moment decay; unused by sgd.")

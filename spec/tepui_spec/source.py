@@ -1,0 +1,138 @@
+"""From a YAML file to an Experiment, with everything that is wrong with it at once, each by line and field."""
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from tepui_spec.check import check
+from tepui_spec.errors import Problem, SourceError
+from tepui_spec.experiment import Experiment
+from tepui_spec.schema import allowed, experiment_schema, node_at
+from tepui_spec.yaml_tree import Node, read_tree, shorten
+
+_IDENTITY = ("apiVersion", "kind")
+"""Fields with defaults that a file must give all the same: kubectl asks for them."""
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """The experiment in a YAML file.
+
+    Raises SourceError (a ValueError) with a line `FILE:LINE: field.path: VALUE: what is wrong; what is allowed` for
+    everything wrong with it, and TransientError where the file system fails.
+    """
+    path = Path(path)
+    root, problems = read_tree(path)
+    unread = {p.path for p in problems}
+    problems += [
+        _located(root, Problem((field,), f"missing; must be {_allowed((field,))}"))
+        for field in _IDENTITY
+        if field not in cast(dict[str, Node], root.value)
+    ]
+    experiment = None
+    try:
+        experiment = Experiment.model_validate_json(json.dumps(root.plain()), strict=True, by_alias=True, by_name=False)
+    except ValidationError as error:
+        found = (_problem(root, details) for details in error.errors(include_url=False))
+        problems += [p for p in found if p.path not in unread]
+    if experiment is not None and not problems:
+        problems += [_located(root, p) for p in check(experiment)]
+    if experiment is None or problems:
+        raise SourceError(str(path), problems)
+    return experiment
+
+
+def _problem(root: Node, details: ErrorDetails) -> Problem:
+    path = tuple(part for part in details["loc"] if part != "[key]")
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "missing":
+        return _located(root, Problem(path, f"missing; needs {_allowed(path)}"))
+    if kind == "extra_forbidden":
+        return _located(root, Problem(path, _unknown(path)))
+    if kind == "value_error":
+        return _located(root, Problem(path, str(context["error"])))
+    node, whole = _find(root, path)
+    shown = _shown(node) if whole else None
+    return _located(root, Problem(path, f"{_wrong(kind, node)}; allowed: {_allowed(path)}", shown))
+
+
+def _wrong(kind: str, node: Node) -> str:
+    value = node.value
+    if kind in ("greater_than", "greater_than_equal", "too_short", "string_too_short"):
+        return "empty" if value in ("", [], {}) else "too small"
+    if kind in ("less_than", "less_than_equal"):
+        return "too large"
+    if kind == "string_too_long":
+        return f"too long, {len(str(value))} characters"
+    if kind == "too_long":
+        return f"too long, {len(cast(list[Node], value))} entries"
+    if kind in _WRONG:
+        return _WRONG[kind]
+    if isinstance(value, float) and kind == "int_type":
+        return "not a whole number"
+    return f"{_KINDS[type(value)]} is the wrong type"
+
+
+_WRONG = {
+    "string_pattern_mismatch": "not of the right form",
+    "literal_error": "unknown value",
+    "int_from_float": "not a whole number",
+}
+_KINDS = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "nothing",
+}
+
+
+def _allowed(path: Sequence[str | int]) -> str:
+    node = node_at(experiment_schema(), path)
+    assert node is not None, f"pydantic reports a field that the schema does not have: {path}"
+    return allowed(node)
+
+
+def _unknown(path: tuple[str | int, ...]) -> str:
+    parent = node_at(experiment_schema(), path[:-1])
+    assert parent is not None, f"pydantic reports a field that the schema does not have: {path}"
+    names = list(parent["properties"])
+    return f"unknown field; {nearest(str(path[-1]), names)}allowed here: {', '.join(names)}"
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """`did you mean A or B? `, or nothing where nothing is near."""
+    folded = {k.replace("_", "").lower(): k for k in known}
+    close = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(folded[c] for c in close)}? " if close else ""
+
+
+def _find(root: Node, path: Sequence[str | int]) -> tuple[Node, bool]:
+    """The deepest node of the document on the way to a path, and whether it is the path's own."""
+    node = root
+    for part in path:
+        below: Any = node.value
+        if isinstance(part, int):
+            known = isinstance(below, list) and part < len(below)
+        else:
+            known = isinstance(below, dict) and part in below
+        if not known:
+            return node, False
+        node = below[part]
+    return node, True
+
+
+def _located(root: Node, problem: Problem) -> Problem:
+    return Problem(problem.path, problem.what, problem.shown, _find(root, problem.path)[0].line)
+
+
+def _shown(node: Node) -> str | None:
+    if node.text is None:
+        return None
+    return shorten(json.dumps(node.text, ensure_ascii=False) if isinstance(node.value, str) else node.text or "null")
