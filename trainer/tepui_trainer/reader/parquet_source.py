@@ -110,7 +110,8 @@ class ParquetSource:
                 f"{uri}: column {self._label_column!r} must hold integers without nulls, not {column.type} "
                 f"with {column.null_count} nulls"
             )
-        return np.asarray(column.to_numpy(), dtype=np.int64)
+        # to_numpy would import pandas, which takes a second
+        return np.from_dlpack(column.cast(pa.int64()).combine_chunks())
 
     def _class_names(self) -> tuple[str, ...]:
         if self.card:
