@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from tepui_spec.law import HeldOut
 
 from tepui_evaluator.points import FloatArray
+from tepui_spec.law import HeldOut
 
 FIT_SHARE = 0.75
 MIN_FIT = 4  # one more than the law has parameters

@@ -9,20 +9,29 @@ from tepui_evaluator.points import Points
 from tepui_evaluator.saturation import fit_power
 
 MIN_POINTS = 4  # one more than the law has parameters
+MIN_DISTINCT = 3
 _CLEAR_N = 10  # models needed before a curve's shape is held against the columns
 _CLEAR_RATIO = 0.25  # of residual sums, read as accuracies over read as errors
 
 
 def cannot_fit(points: Points) -> str | None:
     """The reason in a sentence if no law can be fitted to these points, else None."""
+    return _too_little(points) or _wrong_shape(points)
+
+
+def _too_little(points: Points) -> str | None:
     if points.n < MIN_POINTS:
         return f"only {points.n} models: a law has 3 parameters, so at least {MIN_POINTS} models are needed"
     if np.ptp(points.x) == 0.0:
         return f"all models have the same upstream error {points.x[0]:g}"
     if np.ptp(points.y) == 0.0:
         return f"all models have the same downstream error {points.y[0]:g}"
-    if np.unique(points.x).size < 3:
-        return "only two different upstream errors: a curve needs at least 3"
+    if np.unique(points.x).size < MIN_DISTINCT:
+        return f"only two different upstream errors: a curve needs at least {MIN_DISTINCT}"
+    return None
+
+
+def _wrong_shape(points: Points) -> str | None:
     if fit_power(points.x, points.y).k[0] <= 0.0:
         return f"downstream error does not rise with upstream error{_rank(points)}{_ONE_AXIS}"
     if _accuracies(points):

@@ -1,0 +1,143 @@
+"""`tepui fit TABLE --x COL --y COL`: the laws of any table of points, printed or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tepui_spec.law import Law
+
+_DESCRIPTION = """\
+Fit e_DS = k * e_US**alpha + e_IR to a table with a row per model. Errors are fractions in [0, 1].
+Four laws are printed per group of rows: frontier (what the best models reach) and average (all models),
+each with intervals and whether e_IR is identified, then hull and all_points as published, without intervals.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `tepui fit`."""
+    parser = subparsers.add_parser(
+        "fit",
+        help="fit saturation laws to a CSV or Parquet table of points",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("table", metavar="TABLE", help="CSV or .parquet file with a row per model")
+    parser.add_argument("--x", required=True, metavar="COL", help="column of upstream errors")
+    parser.add_argument("--y", required=True, metavar="COL", help="column of downstream errors")
+    parser.add_argument("--x-se", metavar="COL", help="column of standard errors of x")
+    parser.add_argument("--y-se", metavar="COL", help="column of standard errors of y (test images and support seeds)")
+    parser.add_argument("--group", metavar="COL", help="column that labels related models (architecture and recipe)")
+    parser.add_argument(
+        "--by", metavar="COL", nargs="+", action="extend", default=[], help="columns to fit separate laws by"
+    )
+    parser.add_argument("--accuracy", action="store_true", help="x and y are accuracies")
+    parser.add_argument("--percent", action="store_true", help="values are percent, 0 to 100")
+    parser.add_argument("--at", type=float, metavar="X", help="also predict at this upstream error, a fraction")
+    parser.add_argument("--confidence", type=float, default=0.95, metavar="C", help="of the intervals (default 0.95)")
+    parser.add_argument("--json", action="store_true", help="print the laws as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the laws of the table; ValueError for anything wrong with it."""
+    from tepui_evaluator.laws import fit_laws
+    from tepui_evaluator.point_table import Columns, read_table, split_points
+    from tepui_spec.law import LawTable
+
+    columns = Columns(
+        x=args.x,
+        y=args.y,
+        x_se=args.x_se,
+        y_se=args.y_se,
+        group=args.group,
+        by=tuple(args.by),
+        accuracy=args.accuracy,
+        percent=args.percent,
+    )
+    laws: list[Law] = []
+    for by, points in split_points(read_table(args.table), columns):
+        laws += fit_laws(points, confidence=args.confidence, by=by, at=args.at)
+    if args.json:
+        sys.stdout.write(LawTable(laws=tuple(laws)).model_dump_json(indent=2) + "\n")
+    else:
+        sys.stdout.write(text(laws))
+    return 0
+
+
+def text(laws: Sequence[Law]) -> str:
+    """The laws as aligned text: per group its points and rank correlation, a line per law, then the reasons."""
+    lines: list[str] = []
+    for start in range(0, len(laws), 4):
+        lines += [*_group_lines(laws[start : start + 4]), ""]
+    return "\n".join(lines)
+
+
+def _group_lines(laws: Sequence[Law]) -> list[str]:
+    first = laws[0]
+    label = ", ".join(f"{name} {value}" for name, value in first.by.items()) or "all rows"
+    groups = "" if first.groups == first.n else f" in {first.groups} groups"
+    lines = [f"{label}: {first.n} models{groups}{_spearman(first)}"]
+    header = (
+        "law",
+        "e_IR",
+        "k",
+        "alpha",
+        "identified",
+        *(() if first.predict is None else (f"at {first.predict.x:g}",)),
+    )
+    rows = [header, *(_cells(law) for law in laws)]
+    widths = [max(len(row[i]) if i < len(row) else 0 for row in rows) for i in range(len(header))]
+    lines += [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows
+    ]
+    lines += [f"  {law.law}: {sentence}" for law in laws for sentence in _sentences(law)]
+    return lines
+
+
+def _spearman(law: Law) -> str:
+    if law.spearman is None:
+        return ""
+    return f", Spearman {law.spearman.rho:.2f}{_range(law.spearman.interval, 2)}"
+
+
+def _cells(law: Law) -> tuple[str, ...]:
+    interval = law.interval
+    cells = (
+        law.law,
+        _number(law.e_ir, interval.e_ir, 3),
+        _number(law.k, interval.k, 3),
+        _number(law.alpha, interval.alpha, 2),
+        law.identified.replace("_", " "),
+    )
+    return cells if law.predict is None else (*cells, _number(law.predict.y, law.predict.interval, 3))
+
+
+def _number(value: float | None, interval: tuple[float, float | None] | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}{_range(interval, digits)}"
+
+
+def _range(interval: tuple[float, float | None] | None, digits: int) -> str:
+    if interval is None:
+        return ""
+    lo, hi = interval
+    return f" [{lo:.{digits}f}, {'open' if hi is None else f'{hi:.{digits}f}'}]"
+
+
+def _sentences(law: Law) -> list[str]:
+    """What the numbers do not say: the flag's reason, the held-out scores, notes."""
+    sentences = [law.reason]
+    if law.heldout is not None:
+        scores = {
+            "law": law.heldout.law,
+            "log-log": law.heldout.log_log,
+            "logit-linear": law.heldout.logit_linear,
+            "mean": law.heldout.mean,
+        }
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items() if value is not None)
+        part = f"fitted to {law.heldout.fit_n}, predicting {law.heldout.test_n} better upstream"
+        sentences.append(f"held-out error ({part}): {shown}")
+    return [*sentences, *law.notes]
