@@ -1,0 +1,158 @@
+"""From a child to the Kubernetes objects that it is: a Job, and for a gang over several nodes a headless Service. Pure.
+
+The embedded engine reads the same manifests: requests, environment, command and completions of the Job.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tepui_operator.child import Child
+from tepui_operator.payloads import Site, payload
+from tepui_operator.pod_template import pod_template
+from tepui_operator.resources import PodResources, resources
+from tepui_operator.study import Study
+from tepui_spec.experiment import API_VERSION, KIND
+from tepui_spec.trial import TASK_VARIABLE
+
+Manifest = dict[str, Any]
+
+LABEL_STUDY = "tepui.dev/study"
+LABEL_STAGE = "tepui.dev/stage"
+LABEL_TRIAL = "tepui.dev/trial"
+LABEL_ATTEMPT = "tepui.dev/attempt"
+ANNOTATION_HISTORY = "tepui.dev/history"
+"""How earlier attempts ended and how long they held resources (observed.History), as JSON."""
+ANNOTATION_ANALYSIS = "tepui.dev/analysis"
+"""For an analysis: whether it is final and how many trials it covers, as JSON."""
+LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
+LABEL_PRIORITY = "kueue.x-k8s.io/priority-class"
+
+SHORTEST_TTL_S = 3600
+"""A Job outlives its end by this much at least, so that its outcome is seen even after the operator was down."""
+MASTER_PORT = 29500
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The object that all children belong to and go with."""
+
+    name: str
+    uid: str
+
+
+def objects(study: Study, child: Child, site: Site, owner: Owner | None = None) -> tuple[Manifest, ...]:
+    """The objects of one child, in the order of creation."""
+    asked = resources(study.experiment.spec.pods, child.stage)
+    made = job(study, child, site, owner)
+    return (_service(made), made) if asked.pods > 1 else (made,)
+
+
+def job(study: Study, child: Child, site: Site, owner: Owner | None = None) -> Manifest:
+    """The `batch/v1` Job of one child: one attempt, no retry of its own.
+
+    An evicted pod (DisruptionTarget) is replaced without a failure; any other end of a pod ends the Job, and the
+    planner decides on the next attempt by the class of failure.
+    """
+    spec = study.experiment.spec
+    asked = resources(spec.pods, child.stage)
+    task = payload(study, child, site).model_dump_json(by_alias=True, exclude_none=True)
+    template = pod_template(
+        study.experiment, child.stage, asked, {TASK_VARIABLE: task, **_gang_variables(child, asked)}
+    )
+    template["metadata"] = {"labels": _labels(study, child), **template.get("metadata", {})}
+    if asked.pods > 1:
+        template["spec"]["subdomain"] = child.name
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {**_metadata(study, child, owner), "labels": _labels(study, child) | _queue_labels(study)},
+        "spec": {
+            "backoffLimit": 0,
+            "completionMode": "Indexed" if asked.pods > 1 else "NonIndexed",
+            "completions": asked.pods,
+            "parallelism": asked.pods,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                ]
+            },
+            **({"suspend": True} if spec.pods.queue is not None else {}),
+            **_ttl(study),
+            "template": template,
+        },
+    }
+
+
+def _metadata(study: Study, child: Child, owner: Owner | None) -> Manifest:
+    annotations = {}
+    if child.history.ends or child.history.hours:
+        annotations[ANNOTATION_HISTORY] = json.dumps(
+            {"ends": dict(sorted(child.history.ends.items())), "hours": round(child.history.hours, 6)}
+        )
+    if child.trial is None:
+        annotations[ANNOTATION_ANALYSIS] = json.dumps({"final": child.final, "covers": child.covers})
+    return {
+        "name": child.name,
+        "namespace": study.experiment.metadata.namespace,
+        **({"annotations": annotations} if annotations else {}),
+        **({"ownerReferences": [_owner_reference(owner)]} if owner is not None else {}),
+    }
+
+
+def _owner_reference(owner: Owner) -> Manifest:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _labels(study: Study, child: Child) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": "tepui",
+        "app.kubernetes.io/component": child.stage,
+        "app.kubernetes.io/managed-by": "tepui",
+        LABEL_STUDY: study.name,
+        LABEL_STAGE: child.stage,
+        LABEL_ATTEMPT: str(child.attempt),
+        **({LABEL_TRIAL: child.trial.hash} if child.trial is not None else {}),
+    }
+
+
+def _queue_labels(study: Study) -> dict[str, str]:
+    pods = study.experiment.spec.pods
+    if pods.queue is None:
+        return {}
+    return {LABEL_QUEUE: pods.queue, **({LABEL_PRIORITY: pods.priority_class} if pods.priority_class else {})}
+
+
+def _ttl(study: Study) -> dict[str, int]:
+    ttl_s = study.experiment.spec.ttl_seconds_after_finished
+    return {} if ttl_s is None else {"ttlSecondsAfterFinished": max(ttl_s, SHORTEST_TTL_S)}
+
+
+def _gang_variables(child: Child, asked: PodResources) -> dict[str, str]:
+    """Where the processes of a gang meet. JOB_COMPLETION_INDEX, its rank, comes from Kubernetes."""
+    if asked.pods == 1:
+        return {}
+    return {"MASTER_ADDR": f"{child.name}-0.{child.name}", "MASTER_PORT": str(MASTER_PORT)}
+
+
+def _service(job: Manifest) -> Manifest:
+    """Names for the pods of a gang, known before they are ready: they wait for each other."""
+    name = job["metadata"]["name"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {key: value for key, value in job["metadata"].items() if key != "annotations"},
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {"batch.kubernetes.io/job-name": name},
+        },
+    }

@@ -1,0 +1,109 @@
+"""`plan(study, observed, now) -> Plan`: which children should exist now, and what the status should say.
+
+Pure, frozen and total: all that happens to a study is decided here, for the operator and the embedded engine alike.
+Whoever applies a plan creates the children first and writes the status last; if that is cut short anywhere, planning
+again from what is then observed decides the rest.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tepui_operator.analyses import AnalysisStep, Coverage, analyses
+from tepui_operator.child import Child
+from tepui_operator.observed import Observed
+from tepui_operator.reckoning import Reckoning, reckon, status_after
+from tepui_operator.standing import Standing, newest_jobs, standing
+from tepui_operator.study import Study
+from tepui_spec.status import ExperimentStatus, parse_indexes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now. Nothing in it has to be done twice."""
+
+    status: ExperimentStatus
+    create: tuple[Child, ...] = ()
+    """Children to create, most urgent first."""
+    suspend: tuple[str, ...] = ()
+    """Jobs whose pods should stop."""
+    resume: tuple[str, ...] = ()
+    """Jobs that were suspended and should go on (those of a queue are its own affair)."""
+    wake_at: float | None = None
+    """When to plan again even if nothing happens, seconds since the epoch."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the study has its answer, or will not get one."""
+        return self.status.phase in ("Complete", "Failed")
+
+
+def plan(study: Study, observed: Observed, now: float) -> Plan:
+    """Decide from what is observed at `now` (seconds since the epoch)."""
+    standings = _standings(study, observed, now)
+    reckoning = reckon(study, observed, standings)
+    step = analyses(study, observed, _coverage(reckoning), now)
+    create = _create(study, standings, reckoning, step, now)
+    status = status_after(study, observed, reckoning, step, create, now=now)
+    if study.experiment.spec.suspend:
+        return Plan(status, suspend=_names(observed, suspended=False))
+    queued = study.experiment.spec.pods.queue is not None
+    return Plan(
+        status,
+        create=create,
+        resume=() if queued else _names(observed, suspended=True),
+        wake_at=_wake_at(standings, step, now),
+    )
+
+
+def _create(
+    study: Study, standings: list[Standing], reckoning: Reckoning, step: AnalysisStep, now: float
+) -> tuple[Child, ...]:
+    if study.experiment.spec.suspend:
+        return ()
+    trials = [] if reckoning.budget_spent(step) else _trial_children(study, standings, now)
+    analysis = [step.following] if step.following is not None and step.due_at <= now else []
+    return (*analysis, *trials)
+
+
+def _standings(study: Study, observed: Observed, now: float) -> list[Standing]:
+    """Trials that the status does not call settled yet, in the order of submission."""
+    settled = parse_indexes(observed.status.completed_trials) | parse_indexes(observed.status.failed_trials)
+    newest = newest_jobs(observed.jobs)
+    return [standing(study, trial, newest.get(trial.hash), now) for trial in study.order if trial.index not in settled]
+
+
+def _coverage(reckoning: Reckoning) -> Coverage:
+    return Coverage(
+        completed=len(reckoning.completed),
+        total=reckoning.total,
+        concluded=reckoning.concluded,
+        failures=reckoning.failures,
+    )
+
+
+def _trial_children(study: Study, standings: list[Standing], now: float) -> list[Child]:
+    """Evaluations, then further attempts at training, then new trials: each within the submission window.
+
+    At most `parallelism` training Jobs exist that have not ended, and as many evaluation Jobs: a deep queue would
+    make every Job in it wait (DESIGN.md, submission window).
+    """
+    due = [s.following for s in standings if s.following is not None and s.due_at <= now]
+    busy = [s for s in standings if s.following is None]
+    window = study.experiment.spec.parallelism
+    evaluations = [child for child in due if child.stage == "evaluate"]
+    again = [child for child in due if child.stage == "train" and child.attempt > 0]
+    fresh = [child for child in due if child.stage == "train" and child.attempt == 0]
+    evaluating = sum(s.state == "evaluating" for s in busy)
+    training = sum(s.state == "training" for s in busy)
+    return [*evaluations[: max(0, window - evaluating)], *[*again, *fresh][: max(0, window - training)]]
+
+
+def _wake_at(standings: Iterable[Standing], step: AnalysisStep, now: float) -> float | None:
+    due = [s.due_at for s in standings if s.following is not None and s.due_at > now]
+    if step.following is not None and step.due_at > now:
+        due.append(step.due_at)
+    return min(due, default=None)
+
+
+def _names(observed: Observed, *, suspended: bool) -> tuple[str, ...]:
+    return tuple(job.name for job in observed.jobs if not job.ended and job.suspended is suspended)

@@ -1,0 +1,161 @@
+"""The sums of a study, from its trials' standings to the status. Pure.
+
+A trial is settled once the status lists it as completed or failed; from then on its Jobs no longer count, and may go.
+"""
+
+from dataclasses import dataclass
+
+from tepui_operator.analyses import AnalysisStep
+from tepui_operator.child import Child
+from tepui_operator.observed import Observed
+from tepui_operator.standing import Standing
+from tepui_operator.study import Study
+from tepui_spec.outcome import Outcome
+from tepui_spec.status import (
+    RECENT_FAILURES,
+    Condition,
+    ConditionType,
+    ExperimentStatus,
+    Failure,
+    Phase,
+    TrialCounts,
+    format_indexes,
+    parse_indexes,
+    rfc3339,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """Where the whole study stands."""
+
+    total: int
+    completed: frozenset[int]
+    failed: frozenset[int]
+    counts: TrialCounts
+    failures: tuple[Failure, ...]
+    failures_by_class: dict[Outcome, int]
+    settled_hours: float
+    hours: float
+    budget_hours: float | None
+    idle: bool
+    """No Job of a trial is at work."""
+
+    def budget_spent(self, step: AnalysisStep | None = None) -> bool:
+        """Whether no further pod of a trial may start. The final analysis may: it costs little and is the answer."""
+        extra = step.settled_hours + step.running_hours if step is not None else 0.0
+        return self.budget_hours is not None and self.hours + extra >= self.budget_hours
+
+    @property
+    def concluded(self) -> bool:
+        """Whether nothing more will be completed as things stand."""
+        all_settled = len(self.completed) + len(self.failed) == self.total
+        return all_settled or (self.idle and self.budget_spent())
+
+
+def reckon(study: Study, observed: Observed, standings: list[Standing]) -> Reckoning:
+    """Add what the standings say to what the status already holds."""
+    status = observed.status
+    ended = [s for s in standings if s.state in ("completed", "failed")]
+    failures = tuple(s.failure for s in ended if s.failure is not None)
+    completed = parse_indexes(status.completed_trials) | {s.trial.index for s in ended if s.state == "completed"}
+    failed = parse_indexes(status.failed_trials) | {failure.index for failure in failures}
+    by_class = dict(status.failures_by_class)
+    for failure in failures:
+        by_class[failure.outcome] = by_class.get(failure.outcome, 0) + 1
+    counts = TrialCounts(
+        total=len(study.trials),
+        completed=len(completed),
+        failed=len(failed),
+        **{state: sum(s.state == state for s in standings) for state in ("waiting", "training", "evaluating")},
+    )
+    budget = study.experiment.spec.budget
+    return Reckoning(
+        total=len(study.trials),
+        completed=completed,
+        failed=failed,
+        counts=counts,
+        failures=(*status.failures, *failures)[-RECENT_FAILURES:],
+        failures_by_class=by_class,
+        settled_hours=status.settled_gpu_hours + sum(s.hours for s in ended),
+        hours=status.settled_gpu_hours + sum(s.hours for s in standings),
+        budget_hours=budget.gpu_hours if budget is not None else None,
+        idle=all(s.following is not None or s.state in ("completed", "failed") for s in standings),
+    )
+
+
+def status_after(
+    study: Study, observed: Observed, reckoning: Reckoning, step: AnalysisStep, create: tuple[Child, ...], *, now: float
+) -> ExperimentStatus:
+    """The status to write once the children in `create` exist."""
+    before = observed.status
+    phase, reason, message = _phase(study, reckoning, step, begun=bool(observed.jobs or create))
+    over = phase in ("Complete", "Failed")
+    started = before.start_time or (rfc3339(now) if phase != "Suspended" else None)
+    return ExperimentStatus(
+        observed_generation=observed.generation,
+        phase=phase,
+        conditions=_conditions(before, phase, reason, message, now),
+        trials=_counts_after(reckoning.counts, create),
+        completed_trials=format_indexes(reckoning.completed),
+        failed_trials=format_indexes(reckoning.failed),
+        failures=reckoning.failures,
+        failures_by_class=reckoning.failures_by_class,
+        laws=step.laws,
+        report=step.report,
+        analysis=step.state,
+        gpu_hours=round(reckoning.hours + step.settled_hours + step.running_hours, 6),
+        settled_gpu_hours=round(reckoning.settled_hours + step.settled_hours, 6),
+        start_time=started,
+        completion_time=(before.completion_time or rfc3339(now)) if over else None,
+    )
+
+
+def _counts_after(counts: TrialCounts, create: tuple[Child, ...]) -> TrialCounts:
+    begun = sum(child.stage == "train" for child in create)
+    return counts.model_copy(update={"waiting": counts.waiting - begun, "training": counts.training + begun})
+
+
+def _phase(study: Study, reckoning: Reckoning, step: AnalysisStep, *, begun: bool) -> tuple[Phase, str, str]:
+    """Phase, and the reason and message of its condition."""
+    if step.verdict == "done":
+        return "Complete", *_why_complete(reckoning)
+    if step.verdict == "failed":
+        return "Failed", "AnalysisFailed", f"the final analysis ended {step.state.outcome}: {step.state.message}"
+    if reckoning.concluded and not reckoning.completed:
+        return "Failed", *_why_empty(reckoning)
+    if study.experiment.spec.suspend:
+        return "Suspended", "Suspended", "spec.suspend is true: no pod runs until it is false again"
+    return ("Running" if begun or reckoning.completed or reckoning.failed else "Pending"), "", ""
+
+
+def _why_complete(reckoning: Reckoning) -> tuple[str, str]:
+    done, failed, total = len(reckoning.completed), len(reckoning.failed), reckoning.total
+    if done + failed < total:
+        return "BudgetSpent", f"{done} of {total} trials completed before the budget was spent"
+    if failed:
+        return "SomeTrialsFailed", f"{done} of {total} trials completed, {failed} failed"
+    return "AllTrialsCompleted", f"all {total} trials completed"
+
+
+def _why_empty(reckoning: Reckoning) -> tuple[str, str]:
+    if not reckoning.failed:
+        return "BudgetSpent", "the budget was spent before any trial completed"
+    return "NoTrialCompleted", f"all {len(reckoning.failed)} trials that ran failed"
+
+
+def _conditions(before: ExperimentStatus, phase: Phase, reason: str, message: str, now: float) -> tuple[Condition, ...]:
+    """Conditions that hold now, and those that held before and no longer do."""
+    kinds: tuple[ConditionType, ...] = ("Complete", "Failed", "Suspended")
+    conditions = []
+    for kind in kinds:
+        known = before.condition(kind)
+        if phase == kind:
+            since = known.last_transition_time if known is not None and known.status == "True" else rfc3339(now)
+            conditions.append(
+                Condition(type=kind, status="True", reason=reason, message=message, last_transition_time=since)
+            )
+        elif known is not None:
+            since = known.last_transition_time if known.status == "False" else rfc3339(now)
+            conditions.append(Condition(type=kind, status="False", reason=f"Not{kind}", last_transition_time=since))
+    return tuple(conditions)
