@@ -11,6 +11,10 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # the spool retri
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
+import mlflow.store.artifact.local_artifact_repo
+import mlflow.store.tracking.rest_store
+import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+import sqlalchemy.orm
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
@@ -19,3 +23,5 @@ __all__ = ["Experiment", "Metric", "MlflowClient", "MlflowException", "Param", "
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
+
+sqlalchemy.orm.configure_mappers()  # 0.1 s that every forked pod would spend again

@@ -130,7 +130,7 @@ class Tracker:
         if spool_dir is not None:
             return spool_dir / Path(self._stored_as).name
         local = self._storage.local_path(self._stored_as)
-        return local or Path(tempfile.mkdtemp(prefix="tepui-spool-")) / Path(self._stored_as).name
+        return local or Path(tempfile.gettempdir()) / f"tepui-{Path(self._stored_as).name}"
 
     def _store_rest(self, spool: Spool) -> None:
         """Move what is not sent to the storage."""
