@@ -102,7 +102,7 @@ def newton_step(
 
 def _cut(v: FloatArray, step: FloatArray, lo: FloatArray, hi: FloatArray) -> FloatArray:
     """v + step, shortened to where it first meets a bound."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         room = np.where(step > 0.0, (hi - v) / step, np.where(step < 0.0, (lo - v) / step, np.inf))
     fraction = np.clip(np.nanmin(room, axis=1), 0.0, 1.0)[:, None]
     return np.asarray(np.clip(v + fraction * step, lo, hi))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tepui_spec.law import ByValue
 
@@ -37,28 +40,48 @@ Table = dict[str, list[Any]]
 def read_table(path: str | Path) -> Table:
     """Columns by name of a .parquet file or, for any other name, a CSV file with a header.
 
-    Raises ValueError naming the file if it is missing, unreadable, empty, or has two columns of one name.
+    Cells of a CSV are strings. Raises ValueError naming the file if it is missing, unreadable, empty, ragged, or
+    has two columns of one name.
     """
-    import pyarrow as pa
-    import pyarrow.csv
-
     path = Path(path)
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            import pyarrow.parquet
-
-            table = pyarrow.parquet.read_table(path)
-        else:
-            table = pyarrow.csv.read_csv(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"cannot read table {path.name}: {error}") from error
-    names = list(table.column_names)
+        names, columns = _read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _read_csv(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ValueError(f"cannot read table {path.name}: {reason}") from error
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f'table {path.name} has two columns named "{twice[0]}"')
-    if table.num_rows == 0:
+    if not columns or not columns[0]:
         raise ValueError(f"table {path.name} has no rows")
-    return {name: table.column(name).to_pylist() for name in names}
+    return dict(zip(names, columns, strict=True))
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[list[Any]]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        names = [name.strip() for name in next(rows, [])]
+        body = []
+        for row in rows:
+            if not row:
+                continue
+            if len(row) != len(names):
+                raise ValueError(
+                    f"table {path.name}, line {rows.line_num}: {len(row)} cells, but the header has {len(names)}"
+                )
+            body.append(row)
+    return names, [list(column) for column in zip(*body, strict=True)]
+
+
+def _read_parquet(path: Path) -> tuple[list[str], list[list[Any]]]:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"cannot read table {path.name}: {error}") from error
+    return list(table.column_names), [column.to_pylist() for column in table.columns]
 
 
 def split_points(table: Table, columns: Columns) -> list[tuple[dict[str, ByValue], Points]]:
@@ -68,13 +91,11 @@ def split_points(table: Table, columns: Columns) -> list[tuple[dict[str, ByValue
     """
     _check_columns(table, columns)
     rows_by_key: dict[tuple[Any, ...], list[int]] = {}
-    keys = zip(*(table[name] for name in columns.by), strict=True) if columns.by else None
+    keys = zip(*(_typed(table[name]) for name in columns.by), strict=True) if columns.by else None
     row_count = len(table[columns.x])
     for row, key in enumerate(keys if keys is not None else [()] * row_count):
         rows_by_key.setdefault(key, []).append(row)
     everything = _points(table, columns)
-    import numpy as np
-
     return [
         (_by(columns.by, key), everything.take(np.array(rows, dtype=np.int64))) for key, rows in rows_by_key.items()
     ]
@@ -91,6 +112,16 @@ def _points(table: Table, columns: Columns) -> Points:
         accuracy=columns.accuracy,
         percent=columns.percent,
     )
+
+
+def _typed(column: list[Any]) -> list[Any]:
+    """A CSV column as integers or floats if every cell is one, else as it is."""
+    for kind in (int, float):
+        try:
+            return [kind(cell) if isinstance(cell, str) else cell for cell in column]
+        except ValueError:
+            continue
+    return column
 
 
 def _by(names: Sequence[str], key: tuple[Any, ...]) -> dict[str, ByValue]:
