@@ -13,10 +13,11 @@ from typing import Literal, Self
 
 import numpy as np
 import torch
-from tepui_spec.dataset import DatasetCard
 
+from tepui_spec.dataset import DatasetCard
 from tepui_trainer.reader.augment import NO_AUGMENT, Augment, normalised
-from tepui_trainer.reader.corruption import Corruption
+from tepui_trainer.reader.corruption import CORRUPT, Corruption
+from tepui_trainer.reader.folder_source import FolderSource
 from tepui_trainer.reader.order import WINDOW_BYTES, fraction_of
 from tepui_trainer.reader.parquet_source import ParquetSource
 from tepui_trainer.reader.pipeline import Loaded, sequential_pixels, training_pixels
@@ -24,6 +25,7 @@ from tepui_trainer.reader.pixels import CachedPixels, Pixels, StreamedPixels
 from tepui_trainer.reader.plan import sequential_plan, training_plan
 from tepui_trainer.reader.source import IntArray, Source
 from tepui_trainer.reader.storage import DataError, Folder
+from tepui_trainer.reader.tar_source import TarSource
 
 __all__ = ["NO_AUGMENT", "Augment", "Batch", "DataError", "Dataset", "batches", "open_dataset", "sequential"]
 
@@ -134,6 +136,12 @@ class Dataset:
         return max((corruption.count for corruption in self._store.corruptions), default=0)
 
     @property
+    def corrupt_samples(self) -> IntArray:
+        """Their indices in the split, ascending: (corrupt_images,)."""
+        found = [np.flatnonzero(corruption.state_N == CORRUPT) for corruption in self._store.corruptions]
+        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+    @property
     def corrupt_examples(self) -> tuple[str, ...]:
         """The first few corrupt images: file, row, reason."""
         longest = max((corruption.examples for corruption in self._store.corruptions), key=len, default=[])
@@ -165,6 +173,8 @@ def open_dataset(
     """Opens one split; reads labels and metadata, no images.
 
     Args:
+        format: `parquet` (shards `{split}-*.parquet`), `imagefolder` (`{split}/{class}/{file}`) or `webdataset`
+            (`{split}-*.tar`, each sample an image and a `.cls`).
         columns: for Parquet, other names of the columns `image` and `label`.
         max_corrupt_share: share of corrupt images above which iterating raises `DataError`.
         cache_bytes: data whose decoded images take no more than this are decoded once and kept.
@@ -195,6 +205,12 @@ def _source(folder: Folder, format_: Format, split: str, columns: Mapping[str, s
             image_column=columns.get("image", "image"),
             label_column=columns.get("label", "label"),
         )
+    if columns:
+        raise ValueError(f"columns is {dict(columns)}; only the format 'parquet' has columns")
+    if format_ == "imagefolder":
+        return FolderSource(folder, split)
+    if format_ == "webdataset":
+        return TarSource(folder, split)
     raise ValueError(f"format is {format_!r}; allowed are 'parquet', 'imagefolder', 'webdataset'")
 
 

@@ -49,6 +49,6 @@ def _up_to_date(uri: str, recipe: Recipe) -> DatasetCard | None:
         return None  # made by another version of Tepui, or damaged: written again
     if card is None or (card.recipe, card.attributions) != (recipe.version, recipe.attributions):
         return None
-    sizes = folder.files()
+    sizes = folder.files
     shards = [shard for split in card.splits.values() for shard in split.shards]
     return card if all(sizes.get(shard.name) == shard.size_bytes for shard in shards) else None

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from tepui_trainer.reader.order import WINDOW_BYTES
 from tepui_trainer.reader.source import Source
 
-READ_THREADS = 4
+READ_THREADS = 16  # what they wait for is the storage, not the processor
 
 
 class BlockCache:

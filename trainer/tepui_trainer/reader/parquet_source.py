@@ -4,7 +4,6 @@ Reads Tepui's own datasets (with a card), and those of the Hugging Face Hub, who
 `bytes` and whose class names stand in the schema's metadata.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
-from tepui_spec.dataset import CARD_NAME, DatasetCard
 
-from tepui_trainer.reader.source import Blocks, IntArray
-from tepui_trainer.reader.storage import DataError, Folder, faults_of
+from tepui_spec.dataset import CARD_NAME, DatasetCard
+from tepui_trainer.reader.source import Blocks, IntArray, listing_hash
+from tepui_trainer.reader.storage import DataError, Folder, faults_of, split_shards
 
 OPEN_THREADS = 16
 
@@ -43,7 +42,7 @@ class ParquetSource:
         self._label_column = label_column
         self.uri = folder.uri
         self.card = read_card(folder)
-        self._shards = self._carded_shards(split) if self.card else self._listed_shards(split)
+        self._shards = self._carded_shards(split) if self.card else split_shards(folder, split, ".parquet")
         with ThreadPoolExecutor(OPEN_THREADS) as pool:
             self._metadata: list[pq.FileMetaData] = list(pool.map(self._read_metadata, self._shards))
             labels = list(pool.map(self._read_labels, self._shards, self._metadata))
@@ -63,7 +62,7 @@ class ParquetSource:
         assert card is not None
         if split not in card.splits:
             raise DataError(f"{self.uri}: there is no split {split!r}; there are {sorted(card.splits)}")
-        sizes = self._folder.files()
+        sizes = self._folder.files
         for shard in card.splits[split].shards:
             if shard.name not in sizes:
                 raise DataError(f"{self._folder.uri_of(shard.name)}: the shard is in the card but not in the folder")
@@ -73,19 +72,6 @@ class ParquetSource:
                     f"the card says {shard.size_bytes}"
                 )
         return [shard.name for shard in card.splits[split].shards]
-
-    def _listed_shards(self, split: str) -> list[str]:
-        names = [name for name in self._folder.files() if name.endswith(".parquet")]
-        # datasets on the Hub keep their shards in data/
-        stems = {name: name.removeprefix("data/") for name in names}
-        shards = [name for name in names if stems[name].startswith((f"{split}-", f"{split}/", f"{split}.parquet"))]
-        if not shards:
-            found = sorted({stem.partition("-")[0].partition("/")[0] for stem in stems.values()})
-            raise DataError(
-                f"{self.uri}: no Parquet shards {split}-*.parquet or {split}/*.parquet; there are "
-                + (f"shards of {found[:10]}" if found else "no Parquet files at all")
-            )
-        return shards
 
     def _read_metadata(self, shard: str) -> pq.FileMetaData:
         with faults_of(self._folder.uri_of(shard)), self._folder.open(shard) as file:
@@ -128,9 +114,7 @@ class ParquetSource:
         """See `Source`."""
         if self.card:
             return self.card.content_hash
-        sizes = self._folder.files()
-        listing = json.dumps([(shard, sizes[shard]) for shard in self._shards])
-        return "listing-sha256:" + hashlib.sha256(listing.encode() + self.labels_N.tobytes()).hexdigest()
+        return listing_hash(self._folder, self._shards, self.labels_N)
 
     @cached_property
     def _row_groups(self) -> list[tuple[int, int]]:

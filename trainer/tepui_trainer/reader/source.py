@@ -1,12 +1,16 @@
 """What every format of stored images offers the reader."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from tepui_spec.dataset import DatasetCard
+from tepui_trainer.reader.storage import Folder
 
 IntArray = npt.NDArray[np.int64]
 
@@ -61,3 +65,10 @@ class Source(Protocol):
 
     def place(self, sample: int) -> str:
         """Where a sample lies, for a person: file and row."""
+
+
+def listing_hash(folder: Folder, files: Sequence[str], labels_N: IntArray) -> str:
+    """What stands for the content where there is no card: names and sizes of the files, and the labels."""
+    sizes = folder.files
+    listing = json.dumps([(name, sizes[name]) for name in files])
+    return "listing-sha256:" + hashlib.sha256(listing.encode() + labels_N.astype("<i8").tobytes()).hexdigest()

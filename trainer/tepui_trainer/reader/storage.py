@@ -1,12 +1,15 @@
 """Any storage by URI through fsspec, its faults told apart: the user's (`DataError`) and the world's."""
 
 import errno
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import fsspec
 import pyarrow as pa
+
 from tepui_spec.errors import TransientError
 
 USER_ERRNOS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG})
@@ -29,6 +32,8 @@ def faults_of(uri: str) -> Iterator[None]:
         raise DataError(f"{uri}: {_reason(error)}") from error
     except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{uri}: not a readable Parquet file: {error}") from error
+    except tarfile.TarError as error:
+        raise DataError(f"{uri}: not a whole tar file: {error}") from error
     except OSError as error:
         if isinstance(error, (TimeoutError, ConnectionError)):
             raise TransientError(f"{uri}: {error}") from error
@@ -69,6 +74,7 @@ class Folder:
         with faults_of(self.uri):
             return bool(self.fs.exists(f"{self.path}/{name}" if name else self.path))
 
+    @cached_property
     def files(self) -> dict[str, int]:
         """Every file below the folder: its relative path with "/" and its size in bytes, sorted by path."""
         with faults_of(self.uri):
@@ -89,3 +95,20 @@ class Folder:
         with faults_of(self.uri_of(name)):
             content: bytes = self.fs.cat_file(f"{self.path}/{name}", start=start, end=stop)
         return content
+
+
+def split_shards(folder: Folder, split: str, suffix: str) -> list[str]:
+    """The files of a split, sorted: `{split}-*`, `{split}/*` or `{split}` with the suffix, at the top or in `data/`.
+
+    Raises:
+        DataError: naming the splits that there are.
+    """
+    stems = {name: name.removeprefix("data/") for name in folder.files if name.endswith(suffix)}
+    shards = [name for name, stem in stems.items() if stem.startswith((f"{split}-", f"{split}/", f"{split}{suffix}"))]
+    if not shards:
+        found = sorted({stem.removesuffix(suffix).partition("-")[0].partition("/")[0] for stem in stems.values()})
+        raise DataError(
+            f"{folder.uri}: no files {split}-*{suffix} or {split}/*{suffix}; "
+            + (f"there are splits {found[:10]}" if found else f"there are no {suffix} files at all")
+        )
+    return shards
