@@ -1,0 +1,165 @@
+"""The evaluation pod: one trained trial on all its downstream tasks. What is in the storage is not computed again."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tepui_evaluator.protocol import protocol_of
+from tepui_spec import layout
+from tepui_spec.naming import task_hash
+from tepui_spec.outcome import Outcome, PodReport, Progress
+from tepui_spec.results import CurveRow, EvaluationRow, TrialRow
+from tepui_spec.trial import EvaluateTask
+from tepui_trainer.failures import DataError
+from tepui_trainer.rows import read_rows, write_rows
+from tepui_trainer.runtime import PodContext, run_pod
+from tepui_trainer.storage import Storage
+from tepui_trainer.tracking import Tracker
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tepui_evaluator.measure import Checkpoint
+
+_log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Entry point `evaluate` of the group `tepui.pods`; returns the exit code."""
+    return run_pod(EvaluateTask, evaluate)
+
+
+def evaluate(task: EvaluateTask, context: PodContext) -> PodReport:
+    """Write the rows of every task whose rows are not there. Imports torch only where something is to be computed.
+
+    A task that cannot be evaluated does not keep the others from it: its error is raised at the end. Raises
+    ValueError and DataError naming the task, TransientError, CheckpointError, Diverged, Preempted.
+    """
+    storage = Storage(task.destination.storage_uri)
+    missing = [name for name in task.evaluation.tasks if not _done(storage, task, name)]
+    if not missing:
+        return PodReport(outcome=Outcome.SUCCEEDED, reused=True, message="all rows were there already")
+    checkpoints = _load(storage, task)
+    notes: list[str] = []
+    failures: list[ValueError] = []
+    with Tracker.of_task(task, "evaluate") as tracker:
+        for index, name in enumerate(missing):
+            context.check_stop()
+            context.progress(Progress(stage="evaluate", step=index, steps=len(missing), note=name))
+            try:
+                notes += _evaluate_task(storage, task, name, checkpoints, tracker)
+            except ValueError as error:
+                _log.error("%s", error)
+                failures.append(error)
+    if failures:
+        kind = DataError if all(isinstance(error, DataError) for error in failures) else ValueError
+        raise kind("; ".join(map(str, failures)))
+    context.progress(Progress(stage="evaluate", step=len(missing), steps=len(missing)))
+    return PodReport(outcome=Outcome.SUCCEEDED, message="; ".join(notes)[:1500])
+
+
+def rows_path(task: EvaluateTask, name: str) -> str:
+    """Where the rows of one downstream task go."""
+    return layout.evaluation_rows(task.trial, name, task_hash(task, name, protocol_of(task.evaluation)))
+
+
+def _done(storage: Storage, task: EvaluateTask, name: str) -> bool:
+    """Whether a task's rows are there and intact; damaged ones are computed anew."""
+    path = rows_path(task, name)
+    if not storage.exists(path):
+        return False
+    try:
+        read_rows(storage, path, EvaluationRow)
+    except ValueError as error:
+        _log.warning("%s: computed again", error)
+        return False
+    return True
+
+
+def _evaluate_task(
+    storage: Storage,
+    task: EvaluateTask,
+    name: str,
+    checkpoints: Sequence["Loaded"],
+    tracker: Tracker,
+) -> list[str]:
+    """Measure, record, write; the notes for the user."""
+    from tepui_evaluator.measure import measure
+    from tepui_evaluator.tasks import open_task
+
+    data = open_task(name, task.task_uris[name], task.evaluation.data_of(name), task.config.image_size)
+    rows: list[EvaluationRow] = []
+    notes: dict[str, None] = {}
+    for loaded in checkpoints:
+        measured, skipped = measure(loaded.model, loaded.checkpoint, data, task.evaluation)
+        rows += measured
+        if skipped is not None:
+            notes[skipped] = None
+    for note in notes:
+        _log.warning("%s", note)
+    # before the rows: a pod killed between the two says some numbers twice, and none is lost
+    for step, metrics in _metrics(rows).items():
+        tracker.metrics(metrics, step)
+    write_rows(storage, rows_path(task, name), rows)
+    return list(notes)
+
+
+def _metrics(rows: Sequence[EvaluationRow]) -> dict[int, dict[str, float]]:
+    """By step, the mean error over support seeds of each number of shots and layer, as MLflow shows it."""
+    errors: dict[tuple[int, str], list[float]] = {}
+    for row in rows:
+        layer = "" if row.layer == "pooled" else f"{row.layer}/"
+        errors.setdefault((row.step, f"{row.task}/{layer}error_{row.shots}_shot"), []).append(row.error)
+    by_step: dict[int, dict[str, float]] = {}
+    for (step, key), values in errors.items():
+        by_step.setdefault(step, {})[key] = float(np.mean(values))
+    return by_step
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A checkpoint's model, frozen, on its device."""
+
+    checkpoint: "Checkpoint"
+    model: "nn.Module"
+
+
+def _load(storage: Storage, task: EvaluateTask) -> list[Loaded]:
+    """The checkpoints to evaluate. Raises ValueError for a trial without a result, and as `load_model`."""
+    import torch
+
+    from tepui_evaluator.measure import Checkpoint
+    from tepui_trainer.checkpoint import load_model
+
+    torch.set_num_threads(task.threads)
+    device = torch.device("cuda" if task.gpus else "cpu")
+    path = layout.trial_rows(task.trial)
+    if not storage.exists(path):
+        raise ValueError(f"trial {task.trial} has no result in {storage.uri()}: it must be trained first")
+    trial = read_rows(storage, path, TrialRow)[0]
+    upstream = {trial.steps: trial.upstream_error}
+    if task.evaluation.checkpoints == "all":
+        upstream = _errors_of_kept(storage, task.trial) | upstream
+    return [
+        Loaded(
+            Checkpoint(task.trial, step, error, trial.upstream_n),
+            load_model(storage, task.trial, step).to(device).eval(),
+        )
+        for step, error in sorted(upstream.items())
+    ]
+
+
+def _errors_of_kept(storage: Storage, trial: str) -> dict[int, float]:
+    """Upstream validation error by step of the checkpoints in the storage, as far as it was measured there."""
+    from tepui_trainer.checkpoint import steps_with_manifest
+
+    curve = read_rows(storage, layout.curve_rows(trial), CurveRow)
+    measured = {row.step: row.value for row in curve if row.metric == "validation_error"}
+    kept = steps_with_manifest(storage, trial)
+    unknown = sorted(step for step in kept if step not in measured)
+    if unknown:
+        _log.warning("trial %s: checkpoints of steps %s have no upstream error and are passed over", trial, unknown)
+    return {step: measured[step] for step in kept if step in measured}
