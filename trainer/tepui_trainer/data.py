@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from tepui_spec.dataset import DatasetCard
+from tepui_trainer.failures import DataError
 from tepui_trainer.reader.augment import NO_AUGMENT, Augment, normalised
 from tepui_trainer.reader.corruption import CORRUPT, Corruption
 from tepui_trainer.reader.folder_source import FolderSource
@@ -24,7 +25,7 @@ from tepui_trainer.reader.pipeline import Loaded, sequential_pixels, training_pi
 from tepui_trainer.reader.pixels import CachedPixels, Pixels, StreamedPixels
 from tepui_trainer.reader.plan import sequential_plan, training_plan
 from tepui_trainer.reader.source import IntArray, Source
-from tepui_trainer.reader.storage import DataError, Folder
+from tepui_trainer.reader.storage import Folder
 from tepui_trainer.reader.tar_source import TarSource
 
 __all__ = ["NO_AUGMENT", "Augment", "Batch", "DataError", "Dataset", "batches", "open_dataset", "sequential"]
@@ -131,9 +132,18 @@ class Dataset:
         return np.bincount(self.labels_N, minlength=self.num_classes)
 
     @property
+    def corrupt_samples(self) -> IntArray:
+        """Images that this process found corrupt so far, in any view: ascending indices into the whole split.
+
+        A run that wants their number after a resume, or over ranks, keeps the union of these.
+        """
+        found = [corruption.samples for corruption in self._store.corruptions]
+        return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+
+    @property
     def corrupt_images(self) -> int:
-        """Distinct images that this process found corrupt so far, in any view of the dataset."""
-        return max((corruption.count for corruption in self._store.corruptions), default=0)
+        """How many `corrupt_samples` there are."""
+        return len(self.corrupt_samples)
 
     @property
     def corrupt_samples(self) -> IntArray:

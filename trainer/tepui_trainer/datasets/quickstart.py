@@ -10,8 +10,9 @@ from tepui_trainer.datasets.fonts import fonts, greek
 from tepui_trainer.datasets.recipe import Recipe
 from tepui_trainer.datasets.shards import write_dataset
 from tepui_trainer.datasets.textures import textures
+from tepui_trainer.failures import DataError
 from tepui_trainer.reader.parquet_source import read_card
-from tepui_trainer.reader.storage import DataError, Folder
+from tepui_trainer.reader.storage import Folder
 
 RECIPES: tuple[Callable[[], Recipe], ...] = (fonts, greek, mnist, digits8x8, textures, faces)
 

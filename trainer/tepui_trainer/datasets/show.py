@@ -4,8 +4,9 @@ import hashlib
 from collections import Counter
 
 from tepui_spec.dataset import DatasetCard
+from tepui_trainer.failures import DataError
 from tepui_trainer.reader.parquet_source import read_card
-from tepui_trainer.reader.storage import DataError, Folder
+from tepui_trainer.reader.storage import Folder
 
 
 def card_of(uri: str) -> DatasetCard:

@@ -4,8 +4,8 @@ import threading
 
 import numpy as np
 
+from tepui_trainer.failures import DataError
 from tepui_trainer.reader.source import IntArray
-from tepui_trainer.reader.storage import DataError
 
 UNSEEN, INTACT, CORRUPT = 0, 1, 2
 EXAMPLES = 5
@@ -29,9 +29,9 @@ class Corruption:
         self._lock = threading.Lock()
 
     @property
-    def count(self) -> int:
-        """Distinct corrupt images found so far."""
-        return int((self.state_N == CORRUPT).sum())
+    def samples(self) -> IntArray:
+        """The distinct corrupt images found so far, ascending."""
+        return np.flatnonzero(self.state_N == CORRUPT)
 
     @property
     def seen(self) -> int:
@@ -53,7 +53,7 @@ class Corruption:
         """Raises `DataError`, naming share, limit and the first places, if too many images are corrupt."""
         if not self.examples:
             return
-        count, seen = self.count, self.seen
+        count, seen = len(self.samples), self.seen
         if count > self._max_share * max(seen, min(FEW, len(self.state_N))):
             raise DataError(
                 f"{self._uri}: {count} of {seen} images read are corrupt, a share of {count / seen:.4g}; "

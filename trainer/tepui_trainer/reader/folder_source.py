@@ -6,8 +6,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from tepui_trainer.failures import DataError
 from tepui_trainer.reader.source import Blocks, IntArray, listing_hash
-from tepui_trainer.reader.storage import DataError, Folder
+from tepui_trainer.reader.storage import Folder
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"})
 

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from tepui_spec.dataset import CARD_NAME, DatasetCard
+from tepui_trainer.failures import DataError
 from tepui_trainer.reader.source import Blocks, IntArray, listing_hash
-from tepui_trainer.reader.storage import DataError, Folder, faults_of, split_shards
+from tepui_trainer.reader.storage import Folder, faults_of, split_shards
 
 OPEN_THREADS = 16
 

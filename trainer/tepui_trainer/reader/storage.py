@@ -11,12 +11,9 @@ import fsspec
 import pyarrow as pa
 
 from tepui_spec.errors import TransientError
+from tepui_trainer.failures import DataError
 
 USER_ERRNOS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG})
-
-
-class DataError(ValueError):
-    """Data that are missing, unreadable or not what they claim to be; the message names the URI."""
 
 
 @contextmanager

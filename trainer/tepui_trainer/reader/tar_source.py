@@ -12,8 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
+from tepui_trainer.failures import DataError
 from tepui_trainer.reader.source import Blocks, IntArray, listing_hash
-from tepui_trainer.reader.storage import DataError, Folder, faults_of, split_shards
+from tepui_trainer.reader.storage import Folder, faults_of, split_shards
 
 IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
 CLASS_EXTENSION = "cls"
