@@ -17,7 +17,7 @@ import torch
 from tepui_spec.dataset import DatasetCard
 from tepui_trainer.failures import DataError
 from tepui_trainer.reader.augment import NO_AUGMENT, Augment, normalised
-from tepui_trainer.reader.corruption import CORRUPT, Corruption
+from tepui_trainer.reader.corruption import Corruption
 from tepui_trainer.reader.folder_source import FolderSource
 from tepui_trainer.reader.order import WINDOW_BYTES, fraction_of
 from tepui_trainer.reader.parquet_source import ParquetSource
@@ -144,12 +144,6 @@ class Dataset:
     def corrupt_images(self) -> int:
         """How many `corrupt_samples` there are."""
         return len(self.corrupt_samples)
-
-    @property
-    def corrupt_samples(self) -> IntArray:
-        """Their indices in the split, ascending: (corrupt_images,)."""
-        found = [np.flatnonzero(corruption.state_N == CORRUPT) for corruption in self._store.corruptions]
-        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
     @property
     def corrupt_examples(self) -> tuple[str, ...]:
