@@ -62,25 +62,24 @@ def _problem(root: Node, details: ErrorDetails) -> Problem:
 
 def _wrong(kind: str, node: Node) -> str:
     value = node.value
-    if kind in ("greater_than", "greater_than_equal", "too_short", "string_too_short"):
-        return "empty" if value in ("", [], {}) else "too small"
-    if kind in ("less_than", "less_than_equal"):
-        return "too large"
-    if kind == "string_too_long":
-        return f"too long, {len(str(value))} characters"
-    if kind == "too_long":
-        return f"too long, {len(cast(list[Node], value))} entries"
-    if kind in _WRONG:
-        return _WRONG[kind]
     if isinstance(value, float) and kind == "int_type":
         return "not a whole number"
-    return f"{_KINDS[type(value)]} is the wrong type"
+    if kind in ("too_short", "string_too_short") and not value:
+        return "empty"
+    if kind in ("too_long", "string_too_long"):
+        return f"too long ({len(cast(str | list[Node], value))})"
+    return _WRONG.get(kind, f"{_KINDS[type(value)]} is the wrong type")
 
 
 _WRONG = {
+    "greater_than": "too small",
+    "greater_than_equal": "too small",
+    "less_than": "too large",
+    "less_than_equal": "too large",
+    "too_short": "too short",
+    "string_too_short": "too short",
     "string_pattern_mismatch": "not of the right form",
     "literal_error": "unknown value",
-    "int_from_float": "not a whole number",
 }
 _KINDS = {
     bool: "true or false",

@@ -1,0 +1,127 @@
+"""What a model costs, by arithmetic alone: parameters, floating-point operations, bytes of a GPU, GPU-hours.
+
+A model whose family is not known costs None, never a guess. Counts of parameters are timm's exactly; operations are
+those of matrix products and convolutions, two a multiply-add, as torch.utils.flop_counter counts them.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tepui_spec.architectures import count
+from tepui_spec.base import Section
+from tepui_spec.experiment import CustomModel
+from tepui_spec.recipes import Recipe
+from tepui_spec.tally import UnknownArchitectureError
+from tepui_spec.trial import TrialConfig
+
+Precision = Literal["fp32", "bf16"]
+
+BYTES: dict[Precision, int] = {"fp32": 4, "bf16": 2}
+BACKWARD_FACTOR = 3
+"""Forward and backward pass over the forward pass alone (Kaplan et al. 2020, arXiv 2001.08361, section 2.1)."""
+
+
+class ModelCost(Section):
+    """What one model costs per image."""
+
+    parameters: int = Field(description="Trainable parameters, the head included.")
+    forward_flops: int = Field(description="Floating-point operations of one image's forward pass.")
+    kept_numbers: int = Field(description="Numbers kept for the backward pass, per image.")
+    kept_index_bytes: int = Field(description="Bytes of indices kept for the backward pass, per image.")
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes kept for the backward pass in fp32, per image."""
+        return self.activation_bytes_in("fp32")
+
+    def activation_bytes_in(self, precision: Precision) -> int:
+        """Bytes kept for the backward pass, per image."""
+        return self.kept_numbers * BYTES[precision] + self.kept_index_bytes
+
+
+def model_cost(model: CustomModel, *, image_size: int, num_classes: int) -> ModelCost | None:
+    """What a model costs on square RGB images of `image_size` pixels; None where its family is not known."""
+    try:
+        tally = count(model.timm, dict(model.args), image_size=image_size, num_classes=num_classes)
+    except UnknownArchitectureError:
+        return None
+    return ModelCost(
+        parameters=tally.parameters,
+        forward_flops=2 * tally.multiply_adds,
+        kept_numbers=tally.kept,
+        kept_index_bytes=8 * tally.kept_indices,
+    )
+
+
+def training_steps(config: TrialConfig, *, train_images: int) -> int:
+    """Optimizer steps of a trial on a dataset of `train_images` training images: at least one."""
+    images = max(1, round(train_images * config.data_fraction))
+    return max(1, round(images * config.recipe.epochs / config.recipe.batch_size))
+
+
+def training_flops(config: TrialConfig, *, train_images: int, num_classes: int) -> float | None:
+    """Floating-point operations of a whole training, validation aside; None where the family is not known.
+
+    Three forward passes for every image seen, with `train_images` images in the whole training split.
+    """
+    cost = model_cost(config.model, image_size=config.image_size, num_classes=num_classes)
+    if cost is None:
+        return None
+    seen = training_steps(config, train_images=train_images) * config.recipe.batch_size
+    return float(BACKWARD_FACTOR * cost.forward_flops * seen)
+
+
+class GpuBytes(Section):
+    """Memory that training takes of each GPU, in bytes. Not counted: the CUDA context, buckets and fragments."""
+
+    weights: int
+    gradients: int = Field(description="What the backward pass leaves, and the optimizer's fp32 copy of its share.")
+    optimizer: int = Field(description="The optimizer's state, and its fp32 master weights.")
+    activations: int = Field(description="What one micro-batch keeps for its backward pass.")
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+
+def gpu_bytes(
+    cost: ModelCost,
+    *,
+    optimizer: Literal["adamw", "sgd"],
+    precision: Precision,
+    zero_stage: int,
+    world_size: int,
+    micro_batch_size: int,
+) -> GpuBytes:
+    """Memory of each GPU under DeepSpeed 0.19.
+
+    Stage 1 divides the optimizer's state over the GPUs, 2 the gradients too, 3 the weights too ("ZeRO", arXiv
+    1910.02054, section 5). Whenever the optimizer works on a flat fp32 copy (bf16, or any ZeRO stage), that copy and
+    the gradients' fp32 copy count.
+    """
+    number, parameters = BYTES[precision], cost.parameters
+
+    def share(total: int, from_stage: int) -> int:
+        return -(-total // world_size) if zero_stage >= from_stage else total
+
+    moments = 4 * parameters * (2 if optimizer == "adamw" else 1)
+    has_copy = precision == "bf16" or zero_stage > 0
+    copy = 4 * parameters if has_copy else 0
+    return GpuBytes(
+        weights=share(number * parameters, 3),
+        gradients=share(number * parameters, 2) + share(copy, 1),
+        optimizer=share(moments + copy, 1),
+        activations=micro_batch_size * cost.activation_bytes_in(precision),
+    )
+
+
+def micro_batch_of(recipe: Recipe, *, micro_batch_size: int | None, world_size: int) -> int:
+    """Images of one backward pass of one process."""
+    return micro_batch_size or max(1, recipe.batch_size // world_size)
+
+
+def gpu_hours(flops: float, *, peak_flops_per_s: float, utilization: float) -> float:
+    """Hours of one GPU for `flops` operations at a share `utilization` of its peak."""
+    return flops / (peak_flops_per_s * utilization) / 3600
