@@ -8,6 +8,9 @@ import fsspec
 
 from tepui_spec.errors import TransientError
 
+_USERS_STATUS = frozenset({400, 401, 403, 405, 501})
+"""HTTP status codes that trying again does not change."""
+
 
 class ObjectFolder:
     """A folder behind an fsspec URI."""
@@ -70,7 +73,7 @@ class ObjectFolder:
         except (NotADirectoryError, IsADirectoryError, NotImplementedError) as error:
             raise ValueError(f"cannot {verb} {target}: {error or type(error).__name__}") from error
         except Exception as error:
-            if "Credentials" in type(error).__name__:
+            if "Credentials" in type(error).__name__ or getattr(error, "status", None) in _USERS_STATUS:
                 raise ValueError(f"cannot {verb} {target}: {error}") from error
             if isinstance(error, OSError) or type(error).__module__ != "builtins":
                 raise TransientError(f"cannot {verb} {target}: {error or type(error).__name__}") from error
