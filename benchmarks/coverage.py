@@ -86,7 +86,8 @@ def hull_bootstrap(points: Points, rng: np.random.Generator) -> list[Estimate]:
         weights[b + 1, drawn[lower_hull(points.x[drawn], points.y[drawn])]] = 1.0
     fit = fit_power(points.x, points.y, weights)
     columns = (fit.c, fit.k, fit.alpha, fit.c + fit.k * X0**fit.alpha)
-    return [(float(v[0]), *map(float, np.quantile(v[1:], [0.025, 0.975]))) for v in columns]
+    ends = [np.quantile(column[1:], [0.025, 0.975]) for column in columns]
+    return [(float(v[0]), float(lo), float(hi)) for v, (lo, hi) in zip(columns, ends, strict=True)]
 
 
 def truths(scenario: Scenario) -> dict[str, FloatArray]:

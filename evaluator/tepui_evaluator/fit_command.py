@@ -17,6 +17,11 @@ each with intervals and whether e_IR is identified, then hull and all_points as 
 """
 
 
+_FOOTNOTE = """\
+hull and all_points are point estimates as published; a bootstrap interval of the hull's covers the truth about
+half as often as it says (docs/statistics.md), so none is shown."""
+
+
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `tepui fit`."""
     parser = subparsers.add_parser(
@@ -73,7 +78,7 @@ def text(laws: Sequence[Law]) -> str:
     lines: list[str] = []
     for start in range(0, len(laws), 4):
         lines += [*_group_lines(laws[start : start + 4]), ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, _FOOTNOTE, ""])
 
 
 def _group_lines(laws: Sequence[Law]) -> list[str]:
@@ -128,8 +133,9 @@ def _range(interval: tuple[float, float | None] | None, digits: int) -> str:
 
 
 def _sentences(law: Law) -> list[str]:
-    """What the numbers do not say: the flag's reason, the held-out scores, notes."""
-    sentences = [law.reason]
+    """What the numbers do not say: the flag's reason, the held-out scores, notes; the footnote is for all."""
+    published = law.law in ("hull", "all_points") and law.e_ir is not None
+    sentences = [] if published else [law.reason]
     if law.heldout is not None:
         scores = {
             "law": law.heldout.law,

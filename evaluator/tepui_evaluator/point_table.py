@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tepui_spec.law import ByValue
-
 from tepui_evaluator.points import Points, make_points
+from tepui_spec.law import ByValue
 
 _ACCURACY = re.compile(r"(^|[^a-z])(acc|accuracy|top[-_ ]?1)([^a-z]|$)", re.IGNORECASE)
 _ERROR = re.compile(r"(^|[^a-z])(err|error|loss[-_ ]?rate)([^a-z]|$)", re.IGNORECASE)
