@@ -3,6 +3,7 @@
 Equal rows give equal bytes, in whatever order they come. A file that is damaged is refused by name.
 """
 
+import functools
 import io
 import itertools
 import logging
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from tepui_spec.results import Row
 from tepui_trainer.storage import Storage
@@ -24,6 +26,7 @@ _READERS = 8
 """Files read at the same time: what a store's latency needs."""
 
 
+@functools.cache
 def arrow_schema(row_type: type[Row]) -> pa.Schema:
     """The columns of a table in the order of the model's fields, each with its description as metadata."""
     fields = []
@@ -47,7 +50,15 @@ def to_table(rows: Iterable[R], row_type: type[R]) -> pa.Table:
 
 def from_table(table: pa.Table, row_type: type[R]) -> list[R]:
     """A table's rows as models. Raises ValueError for a value out of the model's bounds."""
-    return [row_type.model_validate(row) for row in table.to_pylist()]
+    rows = []
+    for number, values in enumerate(table.to_pylist()):
+        try:
+            rows.append(row_type.model_validate(values))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            column = ".".join(map(str, fault["loc"]))
+            raise ValueError(f"row {number}, {column} is {fault['input']!r}: {fault['msg']}") from error
+    return rows
 
 
 def write_rows(storage: Storage, path: str, rows: Sequence[R], row_type: type[R] | None = None) -> None:
