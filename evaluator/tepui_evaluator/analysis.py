@@ -1,0 +1,151 @@
+"""The analysis of a study: from its rows to points, laws and report, written beside the study."""
+
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML
+
+from tepui_evaluator.law_rows import LawRow, law_row
+from tepui_evaluator.laws import band, fit_laws
+from tepui_evaluator.report_data import Provenance, ReportData, law_grid
+from tepui_evaluator.store import Store
+from tepui_evaluator.study_points import PointRow, groups_of, point_table, points_of, report_point
+from tepui_spec import layout
+from tepui_spec.experiment import Experiment
+from tepui_spec.law import Band, Law
+from tepui_spec.results import CurveRow, TrialRow
+from tepui_spec.source import load_experiment
+from tepui_trainer.rows import from_table, write_rows
+from tepui_trainer.storage import Storage
+
+HEADLINE_LAYER = "pooled"
+"""Laws are fitted for what the head sees; features of earlier blocks are compared point by point."""
+_PACKAGES = ("tepui", "torch", "timm", "deepspeed", "mlflow-skinny", "mlflow", "numpy", "scipy", "pyarrow")
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What the rows of a study say."""
+
+    trials: pa.Table
+    curves: pa.Table
+    points: pa.Table
+    laws: tuple[Law, ...]
+    bands: tuple[Band | None, ...]
+    """Of each law, for the picture."""
+    law_rows: tuple[LawRow, ...]
+    task_hashes: dict[str, str]
+    """Content hash by task."""
+
+
+def analyse(store: Store, *, confidence: float) -> Analysis:
+    """Fit every task and number of shots that has points. Too few points give laws without numbers that say so.
+
+    Raises ValueError naming a damaged file, and TransientError.
+    """
+    trials, evaluations = store.table("trials"), store.table("evaluations")
+    points = point_table(trials, evaluations)
+    laws: list[Law] = []
+    bands: list[Band | None] = []
+    law_rows: list[LawRow] = []
+    for (task, shots, layer, protocol), rows in groups_of(points).items():
+        if layer != HEADLINE_LAYER:
+            continue
+        group = points_of(rows)
+        for law in fit_laws(group, confidence=confidence, by={"task": task, "shots": shots}):
+            laws.append(law)
+            bands.append(None if law.e_ir is None else band(group, law, law_grid(law)))
+            law_rows.append(law_row(law, layer=layer, protocol=protocol))
+    pairs = zip(evaluations["task"].to_pylist(), evaluations["task_content_hash"].to_pylist(), strict=True)
+    return Analysis(trials, store.table("curves"), points, tuple(laws), tuple(bands), tuple(law_rows), dict(pairs))
+
+
+def write_tables(storage: Storage, experiment: Experiment, analysis: Analysis) -> None:
+    """Write the study as applied, its points and its laws. Raises what `Storage.write` raises."""
+    folder = layout.study_dir(experiment.metadata.name)
+    storage.write(f"{folder}/experiment.yaml", experiment_yaml(experiment))
+    sink = io.BytesIO()
+    pq.write_table(analysis.points, sink, compression="zstd", write_page_checksum=True)
+    storage.write(points_path(experiment.metadata.name), sink.getvalue())
+    write_rows(storage, laws_path(experiment.metadata.name), analysis.law_rows, LawRow)
+
+
+def report_data(store: Store, analysis: Analysis, *, final: bool = True, failures: Sequence[str] = ()) -> ReportData:
+    """What the report shows of the store's experiment."""
+    assert store.experiment is not None
+    experiment = store.experiment
+    factors = {t.hash: t.factors.model_dump(mode="json", exclude_none=True) for t in store.planned}
+    return ReportData(
+        study=experiment.metadata.name,
+        experiment=experiment,
+        trials=tuple(from_table(analysis.trials, TrialRow)),
+        curves=tuple(from_table(analysis.curves, CurveRow)),
+        points=tuple(report_point(row, factors[row.trial]) for row in from_table(analysis.points, PointRow)),
+        laws=analysis.laws,
+        bands=analysis.bands,
+        failures=tuple(failures),
+        planned_trials=len(store.planned),
+        interim=not final,
+        provenance=_provenance(experiment, analysis),
+    )
+
+
+def laws_path(study: str) -> str:
+    """The laws of a study (LawRow)."""
+    return f"{layout.study_dir(study)}/laws.parquet"
+
+
+def points_path(study: str) -> str:
+    """The points of a study (study_points.PointRow)."""
+    return f"{layout.study_dir(study)}/points.parquet"
+
+
+def experiment_yaml(experiment: Experiment) -> bytes:
+    """The experiment as a file that `tepui validate` takes, without what is left at its default."""
+    plain = experiment.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    sink = io.BytesIO()
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.dump({"apiVersion": experiment.api_version, "kind": experiment.kind, **plain}, sink)
+    return sink.getvalue()
+
+
+def stored_experiment(storage: Storage) -> Experiment:
+    """The experiment of the one study in a storage. Raises ValueError where there is none, or more than one."""
+    paths = [path for path in storage.list("studies") if path.endswith("/experiment.yaml")]
+    if len(paths) != 1:
+        studies = ", ".join(path.split("/")[1] for path in paths) or "none"
+        raise ValueError(f"{storage.uri()} holds the studies: {studies}; name the YAML file of the one that is meant")
+    local = storage.local_path(paths[0])
+    if local is not None:
+        return load_experiment(local)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "experiment.yaml"
+        copy.write_bytes(storage.read(paths[0]))
+        return load_experiment(copy)
+
+
+def _provenance(experiment: Experiment, analysis: Analysis) -> Provenance:
+    upstream = dict.fromkeys(analysis.trials["upstream_content_hash"].to_pylist())
+    hashes = {"upstream" if len(upstream) == 1 else f"upstream {i}": h for i, h in enumerate(upstream)}
+    storage = experiment.spec.storage
+    claim = storage.persistent_volume_claim
+    return Provenance(
+        packages={name: number for name in _PACKAGES if (number := _version(name)) is not None},
+        hashes=hashes | analysis.task_hashes,
+        storage=storage.uri or (f"PersistentVolumeClaim {claim.claim_name}/{claim.path}" if claim else ""),
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
