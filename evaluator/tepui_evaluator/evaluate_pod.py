@@ -14,6 +14,8 @@ from tepui_spec.outcome import Outcome, PodReport, Progress
 from tepui_spec.results import CurveRow, EvaluationRow, TrialRow
 from tepui_spec.trial import EvaluateTask
 from tepui_trainer.failures import DataError
+from tepui_trainer.reader.parquet_source import read_card
+from tepui_trainer.reader.storage import Folder
 from tepui_trainer.rows import read_rows, write_rows
 from tepui_trainer.runtime import PodContext, run_pod
 from tepui_trainer.storage import Storage
@@ -67,14 +69,18 @@ def rows_path(task: EvaluateTask, name: str) -> str:
 
 
 def _done(storage: Storage, task: EvaluateTask, name: str) -> bool:
-    """Whether a task's rows are there and intact; damaged ones are computed anew."""
+    """Whether a task's rows are there, intact, and of the data that the task's card describes today."""
     path = rows_path(task, name)
     if not storage.exists(path):
         return False
     try:
-        read_rows(storage, path, EvaluationRow)
+        rows = read_rows(storage, path, EvaluationRow)
     except ValueError as error:
         _log.warning("%s: computed again", error)
+        return False
+    card = read_card(Folder(task.task_uris[name]))
+    if card is not None and card.content_hash != rows[0].task_content_hash:
+        _log.warning("task %s: the data at %s have changed: computed again", name, task.task_uris[name])
         return False
     return True
 
