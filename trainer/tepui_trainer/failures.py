@@ -62,6 +62,8 @@ def classify(error: BaseException) -> Outcome:
             return outcome
     if isinstance(error, OSError) and error.errno in WORLD:
         return Outcome.STORAGE
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return Outcome.OUT_OF_MEMORY
     return _of_torch(error)
 
 

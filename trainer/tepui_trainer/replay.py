@@ -93,6 +93,8 @@ class Sender:
             _add_params(client, run, header.params)
             self._unread |= {(run.info.run_id, name) for name in run.data.metrics}
             self._ended_ms[run.info.run_id] = run.info.end_time or 0
+            if run.info.status != "RUNNING" and header.started_ms > self._ended_ms[run.info.run_id]:
+                client.update_run(run.info.run_id, status="RUNNING")  # another attempt, or another stage
             self._run_id[key] = run.info.run_id
         return self._run_id[key]
 

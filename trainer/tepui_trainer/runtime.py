@@ -22,6 +22,7 @@ from tepui_trainer.failures import Preempted, classify
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
 PROGRESS_EVERY_S = 0.25
 MESSAGE_LIMIT_CHARACTERS = 1500
+MESSAGE_KEPT_CHARACTERS = 200
 CRASH_EXIT_CODE = 1
 
 T = TypeVar("T", bound=Section)
@@ -75,16 +76,16 @@ def run_pod(
     """
     context = PodContext(environ.get(PROGRESS_VARIABLE))
     trial: str | None = None
-    try:
-        with _stop_signals(context):
+    with _stop_signals(context):
+        try:
             task = _task(task_type, environ)
             trial = getattr(task, "trial", None)
             report = work(task, context) or PodReport(outcome=Outcome.SUCCEEDED)
-    except BaseException as error:
-        report = report_of(error)
-    context.flush()
-    report = report.model_copy(update={"trial": report.trial or trial, "busy_cpu_s": busy_cpu_s()})
-    leave_report(report, environ)
+        except BaseException as error:  # this is where every failure becomes an outcome
+            report = report_of(error)
+        context.flush()
+        report = report.model_copy(update={"trial": report.trial or trial, "busy_cpu_s": busy_cpu_s()})
+        leave_report(report, environ)
     return EXIT_CODES.get(report.outcome, CRASH_EXIT_CODE)
 
 
@@ -113,16 +114,19 @@ def leave_report(report: PodReport, environ: Mapping[str, str] = os.environ) -> 
 
 
 def report_bytes(report: PodReport) -> bytes:
-    """The report as JSON of at most MESSAGE_LIMIT_BYTES: laws go from the end, then the message's end."""
-    encoded = _encoded(report)
-    while len(encoded) > MESSAGE_LIMIT_BYTES and report.laws:
+    """The report as JSON of at most MESSAGE_LIMIT_BYTES: the message keeps its beginning, then laws go from the end."""
+    report = _with_message_of(report, MESSAGE_KEPT_CHARACTERS)
+    while len(_encoded(report)) > MESSAGE_LIMIT_BYTES and report.laws:
         report = report.model_copy(update={"laws": report.laws[:-1]})
-        encoded = _encoded(report)
-    while len(encoded) > MESSAGE_LIMIT_BYTES and report.message:
-        keep = min(len(report.message) - 2, len(report.message) * MESSAGE_LIMIT_BYTES // len(encoded))
-        report = report.model_copy(update={"message": _shortened(report.message, max(keep, 0))})
-        encoded = _encoded(report)
-    return encoded
+    return _encoded(_with_message_of(report, 1))
+
+
+def _with_message_of(report: PodReport, floor: int) -> PodReport:
+    """The report with its message shortened until it fits, but not below `floor` characters."""
+    while (size := len(_encoded(report))) > MESSAGE_LIMIT_BYTES and len(report.message) > floor:
+        limit = min(len(report.message) - 1, len(report.message) * MESSAGE_LIMIT_BYTES // size)
+        report = report.model_copy(update={"message": _shortened(report.message, max(limit, floor))})
+    return report
 
 
 def busy_cpu_s() -> float:
