@@ -2,80 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator
 
-from tepui_spec.experiment import Experiment
-from tepui_spec.law import Band, ByValue, Law
-from tepui_spec.results import CurveRow, TrialRow
+from tepui_evaluator.figure_law import error_title, law_datasets, law_figure
+from tepui_evaluator.figures import Spec, to_svg
+from tepui_evaluator.report_data import EvaluationPoint, Provenance, ReportData, law_grid
+from tepui_evaluator.report_page import page
+from tepui_evaluator.report_payload import ERROR_TITLE, charts, datasets
+from tepui_evaluator.report_view import View, families, views
+from tepui_spec.layout import study_dir
+from tepui_trainer.storage import Storage
 
-
-@dataclass(frozen=True)
-class EvaluationPoint:
-    """One model on one downstream task with one number of shots: the mean over support seeds."""
-
-    trial: str
-    """The trial's hash."""
-    model: str
-    family: str
-    task: str
-    shots: int
-    upstream_error: float
-    upstream_se: float | None
-    downstream_error: float
-    """Mean over the support seeds."""
-    downstream_se: float | None
-    """Binomial and support-seed part together (`points.measurement_se`)."""
-    layer: str = "pooled"
-    step: int = 0
-    factors: Mapping[str, ByValue] = field(default_factory=dict)
-    """What distinguishes the trial: the swept factors, by field name (data_fraction, epochs, seed, ...)."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where the numbers come from, for the last section of the report."""
-
-    packages: Mapping[str, str] = field(default_factory=dict)
-    """Version by package name, such as tepui, torch, timm."""
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    """Content hash by what it names: upstream data, each downstream task."""
-    storage: str = ""
-    """The study's storage as the user wrote it."""
-
-
-@dataclass(frozen=True)
-class ReportData:
-    """All that a report shows. Whatever is empty is left out of the report, or said to be missing."""
-
-    study: str
-    experiment: Experiment | None = None
-    """None: the report is made from a table of points alone."""
-    trials: tuple[TrialRow, ...] = ()
-    curves: tuple[CurveRow, ...] = ()
-    points: tuple[EvaluationPoint, ...] = ()
-    laws: tuple[Law, ...] = ()
-    """`by` holds `task` and `shots` (and `layer` where several were evaluated)."""
-    bands: tuple[Band | None, ...] = ()
-    """One for each law, on the upstream errors of `law_grid`; None where there is no curve. Empty: no bands."""
-    failures: tuple[str, ...] = ()
-    """One sentence for each failed trial."""
-    planned_trials: int | None = None
-    interim: bool = False
-    """Trials are still running: the report says that numbers will change."""
-    provenance: Provenance = field(default_factory=Provenance)
-
-
-def law_grid(law: Law) -> tuple[float, ...]:
-    """Upstream errors, ascending from 0 to the largest observed, at which a law's band is to be computed."""
-    raise NotImplementedError
+__all__ = ["EvaluationPoint", "Provenance", "ReportData", "law_grid", "render", "static_figures", "write_report"]
 
 
 def render(data: ReportData) -> str:
     """The report as one HTML document that needs no network."""
-    raise NotImplementedError
+    return page(data)
 
 
 def write_report(storage: str, study: str, data: ReportData) -> str:
-    """Write `studies/{study}/report.html` and `figures/*.svg` below the URI `storage`; return the report's URI."""
-    raise NotImplementedError
+    """Write `studies/{study}/report.html` and `figures/*.svg` below the URI `storage`; return the report's URI.
+
+    An interim report has no static pictures. Raises ValueError (permission, impossible path) or TransientError.
+    """
+    folder, store = study_dir(study), Storage(storage)
+    if not data.interim:
+        for name, spec in static_figures(data):
+            store.write(f"{folder}/figures/{name}.svg", to_svg(spec).encode())
+    path = f"{folder}/report.html"
+    store.write(path, render(data).encode())
+    return store.uri(path)
+
+
+def static_figures(data: ReportData) -> Iterator[tuple[str, Spec]]:
+    """Name and complete specification of every static picture: the law of each task at its largest number of shots,
+    and the figures of the whole study."""
+    all_views, names = views(data), families(data)
+    for view in _largest_shots(all_views):
+        yield f"law-{view.task}-{view.shots}", law_figure(view, names)
+    shared = datasets(data, all_views)
+    for name, spec in charts(data, all_views).items():
+        if name == "scaling":
+            example = _largest_shots(all_views)[0]
+            titled = json.loads(json.dumps(spec).replace(ERROR_TITLE, error_title(example)))
+            yield f"scaling-{example.task}-{example.shots}", titled | {"datasets": law_datasets(example)}
+        elif name not in ("law", "law_log"):
+            width = {"width": _WIDTHS[name]} if name in _WIDTHS else {}
+            yield name, spec | width | {"datasets": {name: shared[name]}}
+
+
+_WIDTHS = {"curves": 640, "spearman": 340}
+"""Pixels of the charts that fill their place in the page."""
+
+
+def _largest_shots(all_views: tuple[View, ...]) -> list[View]:
+    with_points = [view for view in all_views if view.points]
+    largest = {view.task: view for view in sorted(with_points, key=lambda v: v.shots)}
+    return [largest[task] for task in dict.fromkeys(view.task for view in with_points)]

@@ -1,0 +1,81 @@
+"""Controlled scaling: the same points once more, coloured by what was scaled, to see whether they fall on one curve.
+
+After Abnar et al. 2022 (arXiv 2110.02095, section 2.3): whether data, model or length of training is scaled, the points
+of one upstream task are said to move along one curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import altair as alt
+
+from tepui_evaluator.figure_law import LINES, trial_tooltip, with_se
+from tepui_evaluator.figures import Layers
+
+MAX_LEVELS = 8
+"""Values of a factor that shapes can tell apart."""
+FACTORS = (
+    "data_fraction",
+    "model",
+    "epochs",
+    "batch_size",
+    "lr_peak",
+    "weight_decay",
+    "head_weight_decay",
+    "head_lr_scale",
+)
+"""In the order of the pictures; seeds are repeats, not a scale."""
+_TITLES = {"data_fraction": "share of the upstream data", "epochs": "epochs", "model": "model"}
+
+
+def scaled_factors(levels: Mapping[str, Sequence[str | int | float]]) -> dict[str, tuple[str | int | float, ...]]:
+    """The factors worth a picture: they vary, and in few enough values."""
+    return {name: tuple(levels[name]) for name in FACTORS if name in levels and len(levels[name]) <= MAX_LEVELS}
+
+
+def scaling_chart(
+    factor: str,
+    levels: Sequence[str | int | float],
+    *,
+    y_title: str,
+    width: float | Literal["container"] = "container",
+    height: int = 260,
+) -> Layers:
+    """One factor's picture over the datasets of `law_datasets`."""
+    x = alt.X("x:Q", title="upstream error", axis=alt.Axis(format="~%", tickCount=5))
+    y = alt.Y("y:Q", title=y_title, axis=alt.Axis(format="~%", tickCount=5))
+    ordered = all(isinstance(level, int | float) for level in levels)
+    scale = alt.Scale(domain=list(levels), range="ordinal" if ordered else "category")
+    field = f"f_{factor}:{'O' if ordered else 'N'}"
+    title = _TITLES.get(factor, factor.replace("_", " "))
+    legend = alt.Legend(title=title, titleOrient="top", columns=3, labelLimit=90)
+    line = (
+        alt.Chart(alt.NamedData("lines"))
+        .transform_filter(f"datum.line == '{LINES['average']}' && datum.part == 'seen'")
+        .mark_line(style="laws", strokeWidth=1.4, strokeDash=[6, 3], clip=True)
+        .encode(x=x, y=y)
+    )
+    points = (
+        alt.Chart(alt.NamedData("points"))
+        .transform_calculate(upstream=with_se("x"), downstream=with_se("y"))
+        .mark_point(filled=True, size=48, opacity=0.85)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color(field, scale=scale, legend=legend),
+            shape=alt.Shape(field, scale=alt.Scale(domain=list(levels), range="symbol"), legend=legend),
+            tooltip=trial_tooltip(),
+        )
+    )
+    return alt.layer(line, points).properties(width=width, height=height)
+
+
+def scaling_figure(levels: Mapping[str, Sequence[str | int | float]], y_title: str) -> alt.ConcatChart:
+    """All factors side by side, over the datasets of `law_datasets`."""
+    charts = [
+        scaling_chart(name, values, y_title=y_title, width=280) for name, values in scaled_factors(levels).items()
+    ]
+    chart: alt.ConcatChart = alt.concat(*charts, columns=3).resolve_scale(color="independent", shape="independent")
+    return chart

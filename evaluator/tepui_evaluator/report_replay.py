@@ -1,0 +1,46 @@
+"""How to get a study, or one point of it, again."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+from ruamel.yaml import YAML
+
+from tepui_spec.experiment import Experiment
+from tepui_spec.law import ByValue
+from tepui_spec.sweep import Factors
+
+
+def study_yaml(experiment: Experiment) -> str:
+    """The experiment as a YAML file that `tepui run` takes: what the user wrote, without defaults."""
+    return _yaml(_plain(experiment))
+
+
+def point_yaml(experiment: Experiment, factors: Mapping[str, ByValue]) -> str:
+    """The same study with one trial: the one that `factors` set. Its hash is the original's."""
+    content = _plain(experiment)
+    content["spec"]["sweep"] = {"list": [trial_factors(factors)]}
+    return _yaml(content)
+
+
+def trial_factors(factors: Mapping[str, ByValue]) -> dict[str, ByValue]:
+    """The factors that a sweep can set, as they are written in a spec."""
+    return {to_camel(name): value for name, value in factors.items() if name in Factors.model_fields}
+
+
+def _plain(experiment: Experiment) -> dict[str, Any]:
+    content = experiment.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    return {"apiVersion": experiment.api_version, "kind": experiment.kind, **content}
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = None  # lists and mappings of scalars on one line, as people write them
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.width = 100
+    out = io.StringIO()
+    writer.dump(content, out)
+    return out.getvalue()

@@ -1,0 +1,213 @@
+"""The answer in plain words: what each law lets a reader say, and nothing that it does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tepui_evaluator.report_data import ReportData
+from tepui_evaluator.report_view import View
+from tepui_spec.law import Identified, Law
+
+Outlook = Literal["room", "maybe", "near", "unknown"]
+_LITTLE = 0.1
+"""Share of the best error: if even the optimistic end of the interval gains no more, little is left."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said about one task and number of shots. Texts are ready to print."""
+
+    task: str
+    shots: int
+    outlook: Outlook
+    """room: the interval of e_IR lies below the best error so far; maybe: its upper end does not; near: even its lower
+    end is close to the best; unknown: the data cannot tell."""
+    identified: Identified
+    best: float | None
+    """Smallest downstream error measured."""
+    best_text: str
+    floor_text: str
+    """e_IR with its interval, or the flag in words."""
+    gain_text: str
+    """Percentage points of error between the best so far and e_IR."""
+    sentence: str
+    narrow: str
+    """Why the interval is as it is, and what would narrow it."""
+
+
+def percent(value: float) -> str:
+    """A fraction as percent with one decimal: 0.0493 is 4.9%."""
+    return "<0.1%" if 0.0 < value < 0.0005 else f"{100.0 * value:.1f}%"
+
+
+def interval(lo: float, hi: float) -> str:
+    """An interval of fractions in brackets: [3.0%, 8.1%]."""
+    return f"[{percent(lo)}, {percent(hi)}]"
+
+
+def number(value: float | None) -> str:
+    """A coefficient or exponent with three significant digits; a dash where there is none."""
+    return "–" if value is None else f"{value:#.3g}".rstrip(".")
+
+
+def verdict(view: View) -> Verdict:
+    """What the headline law of a view says."""
+    best, law = view.best, view.headline
+    best_error = None if best is None else best.downstream_error
+    flag: Identified = "no" if law is None else law.identified
+    outlook = _outlook(best_error, law)
+    return Verdict(
+        task=view.task,
+        shots=view.shots,
+        outlook=outlook,
+        identified=flag,
+        best=best_error,
+        best_text="–" if best_error is None else percent(best_error),
+        floor_text=floor_text(law),
+        gain_text=_gain(best_error, law),
+        sentence=_sentence(view.task, view.shots, outlook, best_error, law),
+        narrow=_sentence_case("no law was fitted: too few models are finished" if law is None else law.reason),
+    )
+
+
+def _sentence_case(text: str) -> str:
+    """Capital and full stop, but e_IR keeps its small letter."""
+    head = text[:1] if text.startswith("e_IR") else text[:1].upper()
+    return f"{head}{text[1:].rstrip('.')}." if text else ""
+
+
+def floor_text(law: Law | None) -> str:
+    """e_IR as far as the data identify it."""
+    if law is None:
+        return "no law fitted"
+    lo_hi = law.interval.e_ir
+    if law.identified == "yes" and law.e_ir is not None:
+        return percent(law.e_ir) + ("" if lo_hi is None else f" {interval(*lo_hi)}")
+    if lo_hi is not None and law.identified == "at_most":
+        return f"at most {percent(lo_hi[1])}"
+    if lo_hi is not None and law.identified == "weak":
+        return f"between {percent(lo_hi[0])} and {percent(lo_hi[1])}"
+    return "not identified"
+
+
+def _outlook(best: float | None, law: Law | None) -> Outlook:
+    if best is None or law is None or law.identified == "no" or law.interval.e_ir is None:
+        return "unknown"
+    lo, hi = law.interval.e_ir
+    if best - lo <= _LITTLE * best:
+        return "near"
+    if best > hi:
+        return "room"
+    return "maybe" if law.identified == "yes" else "unknown"
+
+
+def _gain(best: float | None, law: Law | None) -> str:
+    if best is None or law is None or law.interval.e_ir is None:
+        return "cannot tell"
+    least, most = (100.0 * max(best - end, 0.0) for end in reversed(law.interval.e_ir))
+    if law.identified == "yes" and law.e_ir is not None:
+        return f"{100.0 * max(best - law.e_ir, 0.0):.1f} points [{least:.1f}, {most:.1f}]"
+    if law.identified == "at_most":
+        return f"at least {least:.1f} points" if least >= 0.05 else "cannot tell"
+    if law.identified == "weak":
+        return f"{least:.1f} to {most:.1f} points"
+    return "cannot tell"
+
+
+def _sentence(task: str, shots: int, outlook: Outlook, best: float | None, law: Law | None) -> str:
+    error = f"{task} {shots}-shot error"
+    if best is None:
+        return f"{error} has not been measured yet."
+    if outlook == "unknown" or law is None or law.interval.e_ir is None:
+        return f"How far better pre-training can lower {error}, now {percent(best)}, the data cannot tell."
+    lo, hi = law.interval.e_ir
+    if outlook == "near":
+        left = f"{100.0 * max(best - lo, 0.0):.1f} points"
+        return f"Better pre-training has little left to take off {error}: at most {left} of {percent(best)}."
+    if outlook == "maybe":
+        return (
+            f"Better pre-training may lower {error} from {percent(best)} to about {floor_text(law)}, "
+            "but the data do not rule out that nothing is left to gain."
+        )
+    reach = {
+        "at_most": f"{percent(hi)} or less; how much less the data cannot tell",
+        "weak": f"somewhere between {percent(lo)} and {percent(hi)}",
+    }.get(law.identified, f"about {floor_text(law)}")
+    return f"Better pre-training can still lower {error} from {percent(best)} to {reach}."
+
+
+def headline(verdicts: Sequence[Verdict]) -> str:
+    """The whole study in one sentence."""
+    if not verdicts:
+        return "No downstream task has been evaluated yet, so there is no answer."
+    if len(verdicts) == 1:
+        return verdicts[0].sentence
+    count = Counter(v.outlook for v in verdicts)
+    if count["unknown"] == len(verdicts):
+        return f"The data cannot yet tell how far better pre-training can take any of the {len(verdicts)} tasks."
+    verbs: dict[Outlook, str] = {"room": "can still help", "maybe": "may help", "near": "has little left to give"}
+    parts = [f"{verb} {count[outlook]}" for outlook, verb in verbs.items() if count[outlook]]
+    parts[0] += f" of {len(verdicts)} tasks"
+    known = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"Better pre-training {known}" + (
+        f"; for {count['unknown']} the data cannot tell." if count["unknown"] else "."
+    )
+
+
+def answers(all_views: Sequence[View]) -> tuple[Verdict, ...]:
+    """One verdict a task, at its largest number of shots: what the opening words are about."""
+    largest: dict[str, View] = {}
+    for view in all_views:
+        if view.points or view.laws:
+            largest[view.task] = max(view, largest.get(view.task, view), key=lambda v: v.shots)
+    order = {"room": 0, "maybe": 1, "near": 2, "unknown": 3}
+    return tuple(sorted(map(verdict, largest.values()), key=lambda v: order[v.outlook]))
+
+
+def caveats(data: ReportData, all_views: Sequence[View]) -> tuple[str, ...]:
+    """What a reader must know before acting on the numbers."""
+    laws = [view.headline for view in all_views if view.headline is not None]
+    lines = []
+    if data.interim:
+        lines.append("Trials are still running: these numbers will change.")
+    if laws:
+        lines.append(
+            f"Intervals in brackets hold the true value in {100 * laws[0].confidence:g}% of studies if the law holds. "
+            "The floor e_IR is an extrapolation: the error that the law leaves when the upstream error reaches zero, "
+            "for this upstream data, this few-shot protocol and models like these."
+        )
+    lines.extend(_heldout_caveat(laws))
+    return tuple(lines)
+
+
+def _heldout_caveat(laws: Sequence[Law]) -> list[str]:
+    tested = [law.heldout for law in laws if law.heldout is not None and law.heldout.best is not None]
+    if not tested:
+        return []
+    won, lost = sum(score.best == "law" for score in tested), sum(score.lost_to is not None for score in tested)
+    text = (
+        f"Check on held-out models: fitted on the models that are worse upstream, the law predicted the better ones "
+        f"better than three simpler curves in {won} of {len(tested)} cases"
+    )
+    if lost:
+        return [f"{text}; in {lost} a curve without a floor was clearly better, which puts those floors in doubt."]
+    return [f"{text}, and was never clearly worse. That supports the law, though it cannot prove a floor."]
+
+
+def scope(data: ReportData) -> str:
+    """How large the study is and how far it reached, in a line."""
+    upstream = [t.upstream_error for t in data.trials] or [p.upstream_error for p in data.points]
+    finished = len(data.trials) or len({p.trial for p in data.points})
+    planned = data.planned_trials
+    parts = [f"{finished} of {planned} trials finished" if planned is not None else f"{finished} models"]
+    if data.failures:
+        parts.append(f"{len(data.failures)} failed")
+    names = sorted({t.family for t in data.trials} | {p.family for p in data.points})
+    if names:
+        parts.append(", ".join(names) if len(names) <= 6 else f"{len(names)} families")
+    if upstream:
+        parts.append(f"upstream error {percent(min(upstream))} to {percent(max(upstream))}")
+    return " · ".join(parts)
