@@ -113,7 +113,7 @@ def joined(device_type: str) -> Iterator[Gang]:
         # DeepSpeed looks for the launcher's variables, whoever has launched
         os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
-        store = torch_distributed.HashStore()
+        store = torch_distributed.HashStore()  # type: ignore[attr-defined]
         torch_distributed.init_process_group(backend, store=store, rank=0, world_size=1, timeout=timeout)
     else:
         with lost_peers():
@@ -129,7 +129,9 @@ def _control_group(backend: str, timeout: timedelta) -> "torch_distributed.Proce
         group = torch_distributed.group.WORLD
         assert group is not None
         return group
-    return torch_distributed.new_group(backend="gloo", timeout=timeout)
+    group = torch_distributed.new_group(backend="gloo", timeout=timeout)
+    assert isinstance(group, torch_distributed.ProcessGroup)
+    return group
 
 
 def _device(device_type: str, local_rank: int) -> torch.device:

@@ -35,7 +35,7 @@ def launch(task: TrainTask, context: PodContext) -> PodReport:
             torchrun_command(task.placement, os.environ),
             env=os.environ | {REPORTS_VARIABLE: folder, "OMP_NUM_THREADS": str(task.placement.threads)},
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  this process has no other thread
         )
         told_to_stop = False
         while True:

@@ -112,5 +112,5 @@ def _make_deterministic(device_type: str, placement: Placement) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # a few CUDA kernels (such as the backward pass of bicubic resizing) exist in no deterministic form
     torch.use_deterministic_algorithms(True, warn_only=device_type == "cuda")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

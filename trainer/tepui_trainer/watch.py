@@ -52,5 +52,5 @@ class Watch:
         return Decision(stop=bool(stop), save=bool(saving), diverged=bool(diverged))
 
     def saved(self) -> None:
-        """Start the wait for the next checkpoint: after the save, so that a slow store is not written to all the time."""
+        """Start the wait for the next checkpoint after this one: a slow store is not written to all the time."""
         self._saved_at = self._talked_at = self._clock()
