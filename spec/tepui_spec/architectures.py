@@ -56,7 +56,7 @@ class _Block:
         wide, head_wide = self.wide, self.wide // self.heads
         tally.norm(wide, bias=self.norm_bias)
         tally.linear(tokens, wide, 3 * wide, bias=self.qkv_bias)
-        tally.keep(tokens, wide)  # norm's input
+        tally.keep_wide(tokens, wide)  # norm's input
         tally.keep(tokens, wide)  # linear's input
         tally.keep(tokens, 3 * wide)  # queries, keys and values
         if self.qk_norm:
@@ -69,7 +69,7 @@ class _Block:
             tally.keep(tokens, wide)
         tally.linear(tokens, wide, wide, bias=self.proj_bias)
         tally.norm(wide, bias=self.norm_bias)
-        tally.keep(tokens, wide)
+        tally.keep_wide(tokens, wide)
         hidden = int(wide * self.mlp_ratio)
         mlp(tally, self.mlp, tokens, wide, hidden, bias=self.proj_bias)
         if self.scale_mlp_norm:
@@ -113,12 +113,12 @@ def _transformer(given: Arguments, image_size: int, num_classes: int, tally: Tal
     block = _block(given, wide)
     if pre_norm:
         tally.norm(wide, bias=block.norm_bias)
-        tally.keep(tokens, wide)
+        tally.keep_wide(tokens, wide)
     for _ in range(depth):
         block.add(tokens, tally)
     if given.flag("final_norm", True):  # before pooling or, with fc_norm, after it
         tally.norm(wide, bias=block.norm_bias)
-        tally.keep(tokens, wide)
+        tally.keep_wide(tokens, wide)
     if given.choice("global_pool", "token", ("token", "avg", "max", "map")) == "map":
         _attention_pool(block, tokens if given.flag("pool_include_prefix", False) else patches, tally)
     for _ in range(1 + distilled):
@@ -138,7 +138,7 @@ def _patches(given: Arguments, image_size: int, wide: int, tally: Tally, *, bias
     norm = given.choice("embed_norm_layer", "", ("", *_LAYER_NORMS, *_RMS_NORMS))
     if norm:
         tally.norm(wide, bias=norm in _LAYER_NORMS)
-        tally.keep(side**2, wide)
+        tally.keep_wide(side**2, wide)
     return side**2
 
 
@@ -188,7 +188,7 @@ def _mixer(given: Arguments, image_size: int, num_classes: int, tally: Tally) ->
     norms_before = int(given.flag("stem_norm", False))
     for _ in range(norms_before + 2 * depth + 1):
         tally.norm(wide)
-        tally.keep(patches, wide)
+        tally.keep_wide(patches, wide)
     for _ in range(depth):
         mlp(tally, kind, wide, patches, int(ratios[0] * wide))
         mlp(tally, kind, patches, wide, int(ratios[1] * wide))

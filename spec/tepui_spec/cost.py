@@ -17,7 +17,6 @@ from tepui_spec.trial import TrialConfig
 
 Precision = Literal["fp32", "bf16"]
 
-BYTES: dict[Precision, int] = {"fp32": 4, "bf16": 2}
 BACKWARD_FACTOR = 3
 """Forward and backward pass over the forward pass alone (Kaplan et al. 2020, arXiv 2001.08361, section 2.1)."""
 
@@ -27,17 +26,12 @@ class ModelCost(Section):
 
     parameters: int = Field(description="Trainable parameters, the head included.")
     forward_flops: int = Field(description="Floating-point operations of one image's forward pass.")
-    kept_numbers: int = Field(description="Numbers kept for the backward pass, per image.")
-    kept_index_bytes: int = Field(description="Bytes of indices kept for the backward pass, per image.")
-
-    @property
-    def activation_bytes(self) -> int:
-        """Bytes kept for the backward pass in fp32, per image."""
-        return self.activation_bytes_in("fp32")
+    activation_bytes: int = Field(description="Bytes kept for the backward pass in fp32, per image.")
+    activation_bytes_bf16: int = Field(description="Bytes kept under bf16 autocast on a GPU, per image.")
 
     def activation_bytes_in(self, precision: Precision) -> int:
         """Bytes kept for the backward pass, per image."""
-        return self.kept_numbers * BYTES[precision] + self.kept_index_bytes
+        return self.activation_bytes_bf16 if precision == "bf16" else self.activation_bytes
 
 
 def model_cost(model: CustomModel, *, image_size: int, num_classes: int) -> ModelCost | None:
@@ -49,8 +43,8 @@ def model_cost(model: CustomModel, *, image_size: int, num_classes: int) -> Mode
     return ModelCost(
         parameters=tally.parameters,
         forward_flops=2 * tally.multiply_adds,
-        kept_numbers=tally.kept,
-        kept_index_bytes=8 * tally.kept_indices,
+        activation_bytes=4 * (tally.kept + tally.kept_wide) + 8 * tally.kept_indices,
+        activation_bytes_bf16=2 * (tally.kept + tally.kept_copies) + 4 * tally.kept_wide + 8 * tally.kept_indices,
     )
 
 
@@ -65,19 +59,22 @@ def training_flops(config: TrialConfig, *, train_images: int, num_classes: int) 
 
     Three forward passes for every image seen, with `train_images` images in the whole training split.
     """
-    cost = model_cost(config.model, image_size=config.image_size, num_classes=num_classes)
-    if cost is None:
-        return None
     seen = training_steps(config, train_images=train_images) * config.recipe.batch_size
-    return float(BACKWARD_FACTOR * cost.forward_flops * seen)
+    return flops_of_examples(config, examples=seen, num_classes=num_classes)
+
+
+def flops_of_examples(config: TrialConfig, *, examples: int, num_classes: int) -> float | None:
+    """The same for a training that sees `examples` images, repeats counted."""
+    cost = model_cost(config.model, image_size=config.image_size, num_classes=num_classes)
+    return None if cost is None else float(BACKWARD_FACTOR * cost.forward_flops * examples)
 
 
 class GpuBytes(Section):
     """Memory that training takes of each GPU, in bytes. Not counted: the CUDA context, buckets and fragments."""
 
-    weights: int
-    gradients: int = Field(description="What the backward pass leaves, and the optimizer's fp32 copy of its share.")
-    optimizer: int = Field(description="The optimizer's state, and its fp32 master weights.")
+    weights: int = Field(description="fp32 weights, and the bf16 copies that autocast makes of them.")
+    gradients: int = Field(description="fp32 gradients, and ZeRO's flat copy of its share.")
+    optimizer: int = Field(description="The optimizer's state, and ZeRO's flat copy of its share of the weights.")
     activations: int = Field(description="What one micro-batch keeps for its backward pass.")
 
     @property
@@ -95,24 +92,21 @@ def gpu_bytes(
     world_size: int,
     micro_batch_size: int,
 ) -> GpuBytes:
-    """Memory of each GPU under DeepSpeed 0.19.
+    """Memory of each GPU as the trainer sets up DeepSpeed 0.19: fp32 weights, with bf16 by autocast.
 
     Stage 1 divides the optimizer's state over the GPUs, 2 the gradients too, 3 the weights too ("ZeRO", arXiv
-    1910.02054, section 5). Whenever the optimizer works on a flat fp32 copy (bf16, or any ZeRO stage), that copy and
-    the gradients' fp32 copy count.
+    1910.02054, section 5). From stage 1 on the optimizer works on flat copies of its share of weights and gradients.
     """
-    number, parameters = BYTES[precision], cost.parameters
+    numbers = 4 * cost.parameters
 
     def share(total: int, from_stage: int) -> int:
         return -(-total // world_size) if zero_stage >= from_stage else total
 
-    moments = 4 * parameters * (2 if optimizer == "adamw" else 1)
-    has_copy = precision == "bf16" or zero_stage > 0
-    copy = 4 * parameters if has_copy else 0
+    flat = share(numbers, 1) if zero_stage > 0 else 0
     return GpuBytes(
-        weights=share(number * parameters, 3),
-        gradients=share(number * parameters, 2) + share(copy, 1),
-        optimizer=share(moments + copy, 1),
+        weights=share(numbers + (numbers // 2 if precision == "bf16" else 0), 3),
+        gradients=share(numbers, 2) + flat,
+        optimizer=share(numbers * (2 if optimizer == "adamw" else 1), 1) + flat,
         activations=micro_batch_size * cost.activation_bytes_in(precision),
     )
 

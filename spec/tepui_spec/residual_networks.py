@@ -152,7 +152,7 @@ def _attend(tally: Tally, kind: str, chans: int, side: int) -> None:
 
 def resnetv2(given: Arguments, image_size: int, num_classes: int, tally: Tally) -> None:
     """timm's ResNetV2 with pre-activation: the networks of Big Transfer, and others."""
-    given.choice("norm_layer", "GroupNormAct", _NORM_ACTS)
+    grouped = given.choice("norm_layer", "GroupNormAct", _NORM_ACTS) == "GroupNormAct"
     given.choice("conv_layer", "StdConv2d", ("StdConv2d", "create_conv2d"))
     given.choice("global_pool", "avg", ("avg", "max"))
     if not given.flag("preact", True):
@@ -171,8 +171,8 @@ def resnetv2(given: Arguments, image_size: int, num_classes: int, tally: Tally) 
             chans_out = make_divisible(chans * wide)
             stride = 2 if stage and position == 0 else 1
             shape = (make_divisible(chans_out * ratio), chans_out, stride)
-            _pre_activation_block(trunk, *shape, first=position == 0, basic=basic, avg_down=avg_down)
-    _norm_act(trunk)
+            _pre_activation_block(trunk, *shape, first=position == 0, basic=basic, avg_down=avg_down, grouped=grouped)
+    _norm_act(trunk, grouped=grouped)
     tally.linear(1, trunk.chans, num_classes)
     tally.keep(trunk.chans)
     given.finish(*_FREE)
@@ -197,14 +197,30 @@ def _conv(trunk: _Trunk, chans: int, kernel: int, *, stride: int = 1) -> None:
     trunk.chans = chans
 
 
-def _norm_act(trunk: _Trunk) -> None:
-    """Norm, then activation in place: its output is kept; its input is kept by whoever made it or adds it."""
+def _norm_act(trunk: _Trunk, *, grouped: bool) -> None:
+    """Norm, then activation in place: its output is kept; its input is kept by whoever made it or adds it.
+
+    Autocast runs a group norm in fp32, and the next convolution on a bf16 copy of its output.
+    """
+    numbers = trunk.chans * trunk.side**2
     trunk.tally.norm(trunk.chans)
-    trunk.tally.keep(trunk.chans, trunk.side, trunk.side)
+    if grouped:
+        trunk.tally.keep_wide(numbers)
+        trunk.tally.kept_copies += numbers
+    else:
+        trunk.tally.keep(numbers)
 
 
 def _pre_activation_block(
-    trunk: _Trunk, chans_mid: int, chans_out: int, stride: int, *, first: bool, basic: bool, avg_down: bool
+    trunk: _Trunk,
+    chans_mid: int,
+    chans_out: int,
+    stride: int,
+    *,
+    first: bool,
+    basic: bool,
+    avg_down: bool,
+    grouped: bool,
 ) -> None:
     """PreActBasic or PreActBottleneck: norm, activation, convolution, two or three times."""
     tally, chans_in = trunk.tally, trunk.chans
@@ -215,6 +231,7 @@ def _pre_activation_block(
             tally.keep(chans_in, side, side)
     bottleneck = ((chans_mid, 1, 1), (chans_mid, 3, stride), (chans_out, 1, 1))
     for chans, kernel, step in ((chans_mid, 3, stride), (chans_out, 3, 1)) if basic else bottleneck:
-        _norm_act(trunk)
+        _norm_act(trunk, grouped=grouped)
         _conv(trunk, chans, kernel, stride=step)
-        tally.keep(trunk.chans, trunk.side, trunk.side)  # the next norm's input
+        keep = tally.keep_wide if grouped else tally.keep
+        keep(trunk.chans, trunk.side, trunk.side)  # the next norm's input

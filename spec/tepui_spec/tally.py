@@ -21,7 +21,11 @@ class Tally:
     parameters: int = 0
     multiply_adds: int = 0
     kept: int = 0
-    """Numbers of the model's precision."""
+    """Numbers in the precision of matrix products."""
+    kept_wide: int = 0
+    """Numbers that stay fp32 under bf16 autocast on a GPU: inputs of layer and group norms, and what follows one."""
+    kept_copies: int = 0
+    """Numbers that autocast makes and keeps in bf16 beside an fp32 one that is kept too."""
     kept_indices: int = 0
     """Positions that max-pooling keeps, 8 bytes each."""
 
@@ -54,8 +58,12 @@ class Tally:
         self.parameters += prod(shape)
 
     def keep(self, *shape: int) -> None:
-        """Numbers kept for the backward pass."""
+        """Numbers kept in the precision of matrix products."""
         self.kept += prod(shape)
+
+    def keep_wide(self, *shape: int) -> None:
+        """Numbers kept in fp32 whatever the precision."""
+        self.kept_wide += prod(shape)
 
 
 class Arguments:

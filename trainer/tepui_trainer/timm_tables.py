@@ -1,10 +1,10 @@
 """What the contract must know of the installed timm without importing it: names of models, and their arguments.
 
-    python -m tepui_trainer.timm_tables    writes both tables anew, into tepui_spec (5 s)
+    python -m tepui_trainer.timm_tables    writes both tables anew, into tepui_spec (about 10 s)
 
 `timm_models.txt` has a model's name a line. `timm_arguments.json` has, for the families whose cost tepui_spec.cost
-works out, the arguments that timm builds each model with, those that its class takes, and those of a model that timm
-does not let a caller change. A test compares both with the installed timm.
+works out, the arguments that timm builds each model with, and those that its class takes. A test compares both with
+the installed timm.
 """
 
 import functools
@@ -75,9 +75,9 @@ def _stop(model_cls: type, variant: str, _pretrained: bool, **given: Any) -> Non
     raise _BuiltError(model_cls, arguments)
 
 
-def _build(name: str, **overrides: Any) -> _BuiltError:
+def _build(name: str) -> _BuiltError:
     try:
-        _registry.model_entrypoint(name)(pretrained=False, **overrides)
+        _registry.model_entrypoint(name)(pretrained=False)
     except _BuiltError as built:
         return built
     raise AssertionError(f"timm builds {name} without build_model_with_cfg")
@@ -94,25 +94,16 @@ def _entry(name: str) -> dict[str, Any] | None:
     return {
         "class": built.model_class.__name__,
         "arguments": {k: _plain(v) for k, v in sorted(arguments.items())},
-        "fixed": sorted(k for k, v in arguments.items() if not _may_be_given(name, k, v)),
     }
-
-
-def _may_be_given(name: str, argument: str, value: object) -> bool:
-    try:
-        _build(name, **{argument: value})
-    except TypeError:  # "got multiple values for keyword argument"
-        return False
-    return True
 
 
 def _takes(family: str, models: dict[str, dict[str, Any]]) -> list[str]:
     """Arguments of a family's class, but for those that the trainer gives."""
     example = next(name for name, entry in models.items() if entry["class"] == family)
-    parameters = inspect.signature(_build(example).model_class.__init__).parameters.values()
+    parameters = inspect.signature(_build(example).model_class).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return sorted({*_takes("VisionTransformer", models)})
-    return sorted(p.name for p in parameters if p.name not in (*_GIVEN_BY_TRAINER, "self"))
+    return sorted(p.name for p in parameters if p.name not in _GIVEN_BY_TRAINER)
 
 
 def _plain(value: Any) -> Any:
