@@ -99,8 +99,9 @@ def _group_lines(laws: Sequence[Law]) -> list[str]:
     lines += [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows
     ]
-    lines += [f"  {law.law}: {sentence}" for law in laws for sentence in _sentences(law)]
-    return lines
+    if all(law.e_ir is None for law in laws):
+        return [*lines, f"  no law: {first.reason}"]
+    return lines + [f"  {law.law}: {sentence}" for law in laws for sentence in _sentences(law)]
 
 
 def _spearman(law: Law) -> str:

@@ -1,5 +1,9 @@
 """Likelihood profiles of e_IR, k, alpha or a prediction: where they cross a threshold, many at once.
 
+A profile is followed from the optimum outwards by continuation, each point started from the last one inside. With
+few models the likelihood can have a second basin, in which another model counts as the outlier; it is not
+searched for, and the coverage in docs/statistics.md is that of this procedure.
+
 Shapes: R problems (a parameter, a family and a side each), P coordinates.
 """
 

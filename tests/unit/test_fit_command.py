@@ -1,0 +1,85 @@
+"""`tepui fit` on real files."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tepui_evaluator.fit_command import register
+from tepui_evaluator.simulation import SCENARIOS, simulate
+from tepui_spec.law import LawTable
+
+ZHAI = Path(__file__).parents[2] / "examples" / "zhai2021_fewshot.csv"
+
+
+def fit(*arguments: str) -> int:
+    """Run the sub-command as the `tepui` command does."""
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers(required=True))
+    args = parser.parse_args(["fit", *arguments])
+    return int(args.run(args))
+
+
+def _table() -> dict[str, list[object]]:
+    points = simulate(SCENARIOS[1], np.random.default_rng(0))
+    both = {"x": points.x.tolist() * 2, "y": points.y.tolist() * 2}
+    return {**both, "task": ["pets"] * 40 + ["cars"] * 40, "shots": [5] * 40 + [25] * 40}
+
+
+def test_json_is_the_law_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A Parquet file with groups gives four laws per group, in order, that read back as Law."""
+    pq.write_table(pa.table(_table()), tmp_path / "points.parquet")
+    columns = ("--x", "x", "--y", "y", "--by", "task", "shots", "--at", "0.05")
+    assert fit(str(tmp_path / "points.parquet"), *columns, "--json") == 0
+    laws = LawTable.model_validate_json(capsys.readouterr().out).laws
+    assert [(law.law, law.by) for law in laws[::4]] == [
+        ("frontier", {"task": "pets", "shots": 5}),
+        ("frontier", {"task": "cars", "shots": 25}),
+    ]
+    assert laws[0].e_ir == laws[4].e_ir
+    assert laws[0].predict is not None
+    assert laws[0].predict.x == 0.05
+
+
+def test_csv_and_parquet_give_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same rows from either format are the same laws, `by` values typed alike."""
+    table = _table()
+    pq.write_table(pa.table(table), tmp_path / "points.parquet")
+    rows = [",".join(table), *(",".join(map(str, row)) for row in zip(*table.values(), strict=True))]
+    (tmp_path / "points.csv").write_text("\n".join(rows) + "\n")
+    printed = []
+    for name in ("points.parquet", "points.csv"):
+        fit(str(tmp_path / name), "--x", "x", "--y", "y", "--by", "task", "shots", "--json")
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+
+
+def test_text_shows_laws_flags_and_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    """The laws of 262 published models are printed with intervals, flag, reason and held-out scores."""
+    columns = ("--x", "INet10", "--y", "Pets10", "--group", "model", "--accuracy", "--percent", "--at", "0.1")
+    assert fit(str(ZHAI), *columns) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("all rows: 262 models in 11 groups, Spearman 0.99 [")
+    assert lines[1].split() == ["law", "e_IR", "k", "alpha", "identified", "at", "0.1"]
+    assert [line.split()[0] for line in lines[2:6]] == ["frontier", "average", "hull", "all_points"]
+    assert any(line.startswith("  frontier: held-out error (fitted to") for line in lines)
+
+
+def test_fit_imports_nothing_heavy() -> None:
+    """Registering imports neither numpy nor scipy; running a CSV imports no torch, pandas or pyarrow."""
+    code = (
+        "import sys, argparse; from tepui_evaluator.fit_command import register;"
+        "p = argparse.ArgumentParser(); register(p.add_subparsers());"
+        "assert not {'numpy', 'scipy'} & set(sys.modules);"
+        f"a = p.parse_args(['fit', {str(ZHAI)!r}, '--x', 'INet10', '--y', 'Birds10']"
+        " + ['--accuracy', '--percent', '--json']);"
+        "a.run(a);"
+        "assert not {'torch', 'pandas', 'pyarrow', 'scipy.stats', 'scipy.optimize'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
