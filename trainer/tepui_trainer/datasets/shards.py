@@ -93,6 +93,7 @@ def _shards(split: str, images: LabelledImages) -> list[tuple[str, bytes, int]]:
             row_group_size=ROW_GROUP_ROWS,
             compression={"image": "none", "label": "zstd", "split": "zstd"},
             use_dictionary=["split"],
+            write_statistics=["label"],  # the smallest and largest PNG would stand in every page header
             write_page_checksum=True,
         )
         shards.append((f"{split}-{shard:05d}-of-{num_shards:05d}.parquet", sink.getvalue(), len(labels)))

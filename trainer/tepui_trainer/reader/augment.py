@@ -74,7 +74,7 @@ def gathered(stored_NHWC: torch.Tensor, slots_B: IntArray, augment: Augment, uni
     Crop by padding, flip and the gathering of the batch are one indexing of the stored images.
     """
     size = stored_NHWC.shape[1]
-    row_BS = np.broadcast_to(np.arange(size), (len(slots_B), size))
+    row_BS = np.tile(np.arange(size), (len(slots_B), 1))
     column_BS = row_BS
     if augment.crop == "pad":
         reach = 2 * augment.pad_px + 1

@@ -41,8 +41,9 @@ class Corruption:
     def found(self, sample: int, place: str, reason: str) -> None:
         """Takes note of a corrupt image; the first few are kept with their places."""
         with self._lock:
+            known = self.state_N[sample] == CORRUPT
             self.state_N[sample] = CORRUPT
-            if len(self.examples) < EXAMPLES:
+            if not known and len(self.examples) < EXAMPLES:
                 self.examples.append(f"{place}: {reason}")
 
     def intact_B(self, samples_B: IntArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

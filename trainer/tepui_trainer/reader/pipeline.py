@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tepui_trainer.failures import DataError
 from tepui_trainer.reader.augment import NO_AUGMENT, Augment, FloatArray, draws, gathered, resized_crop
 from tepui_trainer.reader.pixels import Pending, Pixels, StreamedPixels
 from tepui_trainer.reader.plan import Planned
@@ -96,13 +97,14 @@ def _replacements(
 ) -> IntArray:
     """Each position, or where its image is corrupt the next position of the view whose image is intact."""
     positions_B = positions_B.copy()
-    while True:
+    for _ in range(len(view_n)):
         pixels.corruption.check()
         bad = np.flatnonzero(~pixels.corruption.intact_B(view_n[positions_B]))
         if len(bad) == 0:
             return positions_B
         positions_B[bad] = (positions_B[bad] + 1) % len(view_n)
         _fetch(pixels, view_n[positions_B[bad]], augment, uniforms_BD[bad])
+    raise DataError("none of the images is intact: " + "; ".join(pixels.corruption.examples))
 
 
 def _fetch(

@@ -1,6 +1,7 @@
 """Any storage by URI through fsspec, its faults told apart: the user's (`DataError`) and the world's."""
 
 import errno
+import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pyarrow as pa
 from tepui_spec.errors import TransientError
 from tepui_trainer.failures import DataError
 
+NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)(?P<suffix>\.\w+)")
 USER_ERRNOS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG})
 
 
@@ -108,4 +110,16 @@ def split_shards(folder: Folder, split: str, suffix: str) -> list[str]:
             f"{folder.uri}: no files {split}-*{suffix} or {split}/*{suffix}; "
             + (f"there are splits {found[:10]}" if found else f"there are no {suffix} files at all")
         )
+    _check_numbering(folder, shards)
     return shards
+
+
+def _check_numbering(folder: Folder, shards: list[str]) -> None:
+    """Shards that are numbered `-00000-of-00004` must all be there: an unfinished dataset is not a smaller one."""
+    if (first := NUMBERED.fullmatch(shards[0])) is None:
+        return
+    stem, total, suffix, digits = first["stem"], first["total"], first["suffix"], len(first["number"])
+    expected = {f"{stem}-{number:0{digits}d}-of-{total}{suffix}" for number in range(int(total))}
+    missing = sorted(expected - set(shards))
+    if missing:
+        raise DataError(f"{folder.uri_of(missing[0])}: the shard is missing ({len(missing)} of {len(expected)} are)")
