@@ -118,15 +118,18 @@ def _product(axes: Axes) -> list[Factors]:
 
 
 def _draw(axes: Axes, count: int, seed: int) -> list[Factors]:
-    """`count` different points of the grid, by index, without building the grid."""
+    """`count` different points of the grid, drawn by index: a grid of 10^30 points is as good as a small one."""
     total = combinations(axes)
     if count > total:
         raise ValueError(
             f"sweep.random.count: {count} different trials wanted, but the axes have only {total} combinations"
         )
-    values = axes.values()
+    values, generator = axes.values(), random.Random(seed)
+    chosen: dict[int, None] = {}
+    while len(chosen) < count:
+        chosen.setdefault(generator.randrange(total))
     settings = []
-    for index in random.Random(seed).sample(range(total), count):
+    for index in chosen:
         point, rest = {}, index
         for name, options in reversed(values.items()):
             rest, position = divmod(rest, len(options))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from tepui_spec.base import DNS_LABEL, Name, Section, StudyName, Uri, form, refuse_repeats
 from tepui_spec.pods import LabelValue, Pods, Retries, Storage, Tracking
@@ -76,6 +76,22 @@ class CustomModel(Section):
         None,
         description="Label of related models in plots and intervals; default: the timm name up to its first '_'.",
     )
+
+    @field_validator("args", mode="after")
+    @classmethod
+    def _whole_numbers_are_integers(cls, args: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        return {name: _canonical(value) for name, value in args.items()}
+
+
+def _canonical(value: JsonValue) -> JsonValue:
+    """4.0 as 4, as it comes back from an API server: one file must make the same trials on a cluster as without."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_canonical(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: _canonical(entry) for name, entry in value.items()}
+    return value
 
 
 class NamedData(Section):

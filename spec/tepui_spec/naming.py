@@ -23,10 +23,15 @@ def _plain(section: Section, *leave_out: str) -> dict[str, object]:
 def trial_hash(config: TrialConfig) -> str:
     """The name of a trial: labels (model name, family, recipe name) do not count, and where a content hash of the
     data is given, neither does where the data lies."""
-    content = _plain(config)
-    content["model"] = _plain(config.model, "name", "family", "recipe")
-    content["recipe"] = _plain(config.recipe, "name")
-    content["data"] = _plain(config.data, "uri") if config.data.content_hash else _plain(config.data)
+    content = config.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude={
+            "model": {"name", "family", "recipe"},
+            "recipe": {"name"},
+            "data": {"uri"} if config.data.content_hash else set(),
+        },
+    )
     return content_hash(content)[:HASH_LENGTH]
 
 

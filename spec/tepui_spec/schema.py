@@ -3,6 +3,7 @@
 The CustomResourceDefinition, `tepui explain`, docs/spec.md and the words of error messages are all made from it.
 """
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -14,7 +15,8 @@ from tepui_spec.experiment import Experiment
 
 Schema = dict[str, Any]
 
-_DROPPED = frozenset({"title", "$defs", "discriminator"})
+_DROPPED = frozenset({"title", "$defs", "discriminator", "propertyNames"})
+_NULL = {"type": "null"}
 
 
 def plain_schema(model: type[BaseModel]) -> Schema:
@@ -34,7 +36,7 @@ def _plain(node: Schema, definitions: Schema) -> Schema:
         target = definitions[node["$ref"].removeprefix("#/$defs/")]
         return _plain(target | {k: v for k, v in node.items() if k != "$ref"}, definitions)
     if "anyOf" in node:
-        options = [option for option in node["anyOf"] if option != {"type": "null"}]
+        options = [option for option in node["anyOf"] if option != _NULL]
         assert len(options) == 1, f"the contract has no unions but with null: {node}"
         return _plain(options[0] | {k: v for k, v in node.items() if k != "anyOf"}, definitions)
     plain: Schema = {}
@@ -44,12 +46,31 @@ def _plain(node: Schema, definitions: Schema) -> Schema:
         if key == "const":
             plain["enum"] = [value]
         elif key == "properties":
-            plain[key] = {name: _plain(field, definitions) for name, field in value.items()}
-        elif key == "items" or (key == "additionalProperties" and isinstance(value, dict)):
+            required = node.get("required", [])
+            plain[key] = {name: _field(field, definitions, name in required) for name, field in value.items()}
+        elif key == "prefixItems":  # a tuple of fixed length; all of the contract's have one type
+            plain["items"] = _entry(value[0], definitions)
+            assert all(_entry(v, definitions) == plain["items"] for v in value), f"entries of several types: {node}"
+        elif key == "items":
+            plain[key] = _entry(value, definitions)
+        elif key == "additionalProperties" and isinstance(value, dict):
             plain[key] = _plain(value, definitions)
         else:
             plain[key] = value
     return plain
+
+
+def _field(field: Schema, definitions: Schema, required: bool) -> Schema:
+    """A section or mapping that may be left out, and is not null then, is its defaults."""
+    plain = _plain(field, definitions)
+    if not required and plain.get("type") == "object" and _NULL not in field.get("anyOf", []):
+        plain.setdefault("default", {})
+    return plain
+
+
+def _entry(entry: Schema, definitions: Schema) -> Schema:
+    """An entry of a list; here null has a place of its own."""
+    return _plain(entry, definitions) | ({"nullable": True} if _NULL in entry.get("anyOf", []) else {})
 
 
 def node_at(schema: Schema, path: Sequence[str | int]) -> Schema | None:
@@ -63,6 +84,21 @@ def node_at(schema: Schema, path: Sequence[str | int]) -> Schema | None:
             return None
         schema = below
     return schema
+
+
+def kind(node: Schema) -> str:
+    """A field's type, as short as kubectl writes it: `integer`, `[]number`, `map[string]string`, `object`."""
+    if node["type"] == "array":
+        return f"[]{kind(node['items'])}"
+    below = node.get("additionalProperties")
+    if node["type"] == "object" and isinstance(below, dict):
+        return f"map[string]{kind(below) if below else 'any'}"
+    return str(node["type"])
+
+
+def default_text(node: Schema) -> str:
+    """A field's default as it would be written in YAML."""
+    return "its fields' defaults" if node["default"] == {} and "properties" in node else json.dumps(node["default"])
 
 
 def allowed(node: Schema) -> str:

@@ -1,6 +1,5 @@
 """From a YAML file to an Experiment, with everything that is wrong with it at once, each by line and field."""
 
-import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic_core import ErrorDetails
 from tepui_spec.check import check
 from tepui_spec.errors import Problem, SourceError
 from tepui_spec.experiment import Experiment
+from tepui_spec.nearest import did_you_mean
 from tepui_spec.schema import allowed, experiment_schema, node_at
 from tepui_spec.yaml_tree import Node, read_tree, shorten
 
@@ -102,14 +102,7 @@ def _unknown(path: tuple[str | int, ...]) -> str:
     parent = node_at(experiment_schema(), path[:-1])
     assert parent is not None, f"pydantic reports a field that the schema does not have: {path}"
     names = list(parent["properties"])
-    return f"unknown field; {nearest(str(path[-1]), names)}allowed here: {', '.join(names)}"
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """`did you mean A or B? `, or nothing where nothing is near."""
-    folded = {k.replace("_", "").lower(): k for k in known}
-    close = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(folded[c] for c in close)}? " if close else ""
+    return f"unknown field; {did_you_mean(str(path[-1]), names)}allowed here: {', '.join(names)}"
 
 
 def _find(root: Node, path: Sequence[str | int]) -> tuple[Node, bool]:

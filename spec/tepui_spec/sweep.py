@@ -3,6 +3,7 @@
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from tepui_spec.base import Name, Section, refuse_repeats
 
@@ -83,7 +84,7 @@ class Axes(Section):
                 "names no factor: give at least one list of values, for example model: [vit_tiny_patch16_224]"
             )
         for name, values in chosen.items():
-            refuse_repeats(name, values)
+            refuse_repeats(to_camel(name), values)
         return self
 
     def values(self) -> dict[str, tuple[str | int | float, ...]]:
