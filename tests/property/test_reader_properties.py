@@ -1,7 +1,9 @@
 """What the reader promises for any sizes: the same batches for any ranks and any resume, nested subsets."""
 
+from itertools import chain
+
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tepui_trainer.reader.augment import draws
@@ -32,6 +34,7 @@ def planned(
     return [list(zip(p.positions_B.tolist(), p.run_samples_B.tolist(), strict=True)) for p in plan]
 
 
+@settings(deadline=None)
 @given(layouts(), st.integers(0, 50))
 def test_an_epoch_is_a_permutation(layout: Layout, epoch: int) -> None:
     """Every sample of the view comes exactly once in every epoch."""
@@ -39,6 +42,7 @@ def test_an_epoch_is_a_permutation(layout: Layout, epoch: int) -> None:
     assert sorted(order.positions_n.tolist()) == list(range(len(layout[0])))
 
 
+@settings(deadline=None)
 @given(layouts(), st.integers(1, 12), st.integers(0, 60), st.integers(0, 60), st.integers(1, 4))
 def test_ranks_together_see_the_global_batches(layout: Layout, batch: int, start: int, more: int, world: int) -> None:
     """For any number of ranks the union of their shares is the batch that one process sees, none seen twice."""
@@ -47,10 +51,11 @@ def test_ranks_together_see_the_global_batches(layout: Layout, batch: int, start
     shares = [
         planned(layout, start=start, stop=start + more, batch=batch, rank=rank, world=world) for rank in range(world)
     ]
-    together = [sorted(sum(parts, [])) for parts in zip(*shares, strict=True)]
+    together = [sorted(chain.from_iterable(parts)) for parts in zip(*shares, strict=True)]
     assert together == [sorted(whole) for whole in alone]
 
 
+@settings(deadline=None)
 @given(layouts(), st.integers(1, 12), st.integers(0, 8), st.integers(0, 8))
 def test_resuming_anywhere_changes_nothing(layout: Layout, batch: int, done: int, more: int) -> None:
     """The plan from batch k on is the tail of the plan from the start."""
@@ -61,16 +66,18 @@ def test_resuming_anywhere_changes_nothing(layout: Layout, batch: int, done: int
     )
 
 
+@settings(deadline=None)
 @given(layouts(), st.integers(1, 12), st.integers(1, 12))
 def test_sample_i_does_not_depend_on_the_batch_size(layout: Layout, one: int, other: int) -> None:
     """Which image is the i-th of the run is the same for any batch size."""
     by_run = [
-        dict((run, place) for batch in planned(layout, start=0, stop=40, batch=size) for place, run in batch)
+        {run: place for batch in planned(layout, start=0, stop=40, batch=size) for place, run in batch}
         for size in (one, other)
     ]
     assert by_run[0] == by_run[1]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=80),
     st.floats(0.01, 1.0),
@@ -88,6 +95,7 @@ def test_subsets_are_nested_and_keep_every_class(labels: list[int], a: float, b:
     assert np.array_equal(small, np.unique(small))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(1, 9))
 def test_rank_slices_cut_without_gap(batch: int, world: int) -> None:
     """Slices of the ranks follow each other from 0 to the end, sizes differing by at most one."""
@@ -98,6 +106,7 @@ def test_rank_slices_cut_without_gap(batch: int, world: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100), st.integers(1, 20), st.integers(1, 4))
 def test_evaluation_sees_every_image_once(num_samples: int, batch: int, world: int) -> None:
     """Ranks together see each image once, in order."""
@@ -110,6 +119,7 @@ def test_evaluation_sees_every_image_once(num_samples: int, batch: int, world: i
     assert seen == list(range(num_samples))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**40), st.integers(0, 2**63 - 1))
 def test_draws_belong_to_the_sample(sample: int, seed: int) -> None:
     """A sample's draws are the same alone or among others, and lie in [0, 1)."""

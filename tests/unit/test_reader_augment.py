@@ -1,6 +1,7 @@
 """Augmentation: what it does to pixels, and that only seed and place decide."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_normalised_takes_out_half() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"), [({"pad_px": -1}, "pad_px is -1"), ({"min_area": 0.0}, "min_area is 0")]
 )
-def test_augment_refuses_what_makes_no_sense(changes: dict[str, float], message: str) -> None:
+def test_augment_refuses_what_makes_no_sense(changes: dict[str, Any], message: str) -> None:
     """The message names the field, the value and what is allowed."""
     with pytest.raises(ValueError, match=message):
         Augment(crop="pad", **changes)

@@ -1,6 +1,7 @@
 """Corrupt images: counted, reported, replaced, up to the share that was stated."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_nothing_intact(tmp_path: Path) -> None:
 def test_replacement_does_not_depend_on_the_ranks(tmp_path: Path) -> None:
     """Two ranks see what one sees, pixels included, corrupt images and augmentation and all."""
     dataset = damaged_dataset(tmp_path, 5, 6, 12)
-    arguments = {"seed": 1, "global_batch_size": 10, "start_sample": 0, "stop_sample": 60}
+    arguments: Any = {"seed": 1, "global_batch_size": 10, "start_sample": 0, "stop_sample": 60}
     augment = Augment(crop="pad", pad_px=2, flip=True)
     whole = list(batches(dataset, **arguments, augment=augment))
     halves = [list(batches(dataset, **arguments, augment=augment, rank=rank, world_size=2)) for rank in range(2)]

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_resized_crops_come_from_the_full_picture(tmp_path: Path) -> None:
     """Crops of a tenth of the area show a small range of colours, differ between epochs, and repeat with the seed."""
     dataset = photographs(tmp_path)
     augment = Augment(crop="resized", min_area=0.1, flip=True)
-    arguments = {"seed": 0, "global_batch_size": 24, "start_sample": 0, "stop_sample": 48}
+    arguments: Any = {"seed": 0, "global_batch_size": 24, "start_sample": 0, "stop_sample": 48}
     first, second = batches(dataset, **arguments, augment=augment)
     again, _ = batches(dataset, **arguments, augment=augment)
     assert torch.equal(first.images_BCHW, again.images_BCHW)
@@ -66,7 +67,7 @@ def test_windows_hold_every_image_once(tmp_path: Path, monkeypatch: pytest.Monke
     """Data of several windows: an epoch is complete, and its batches are the same sets for any number of ranks."""
     dataset = photographs(tmp_path)
     monkeypatch.setattr(order.epoch_order, "__kwdefaults__", {"window_bytes": 6000})
-    arguments = {"seed": 0, "global_batch_size": 6, "start_sample": 0, "stop_sample": 24}
+    arguments: Any = {"seed": 0, "global_batch_size": 6, "start_sample": 0, "stop_sample": 24}
     alone = [set(batch.positions_B.tolist()) for batch in batches(dataset, **arguments)]
     ranks = [list(batches(dataset, **arguments, rank=rank, world_size=world_size)) for rank in range(world_size)]
     together = [

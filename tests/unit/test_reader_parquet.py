@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -141,7 +142,7 @@ def test_grey_images_fill_the_channels_asked_for(tmp_path: Path) -> None:
     """A grey dataset gives one channel or three equal ones, values in [-1, 1]."""
     parquet_dataset(tmp_path, 10)
     dataset = open_dataset(str(tmp_path), split="train", image_size_px=16)
-    arguments = {"seed": 0, "global_batch_size": 4, "start_sample": 0, "stop_sample": 4}
+    arguments: Any = {"seed": 0, "global_batch_size": 4, "start_sample": 0, "stop_sample": 4}
     (grey,) = batches(dataset, **arguments, channels=1)
     (colour,) = batches(dataset, **arguments)
     assert (grey.images_BCHW.shape, colour.images_BCHW.shape) == ((4, 1, 16, 16), (4, 3, 16, 16))

@@ -87,8 +87,13 @@ class Family:
     @cached_property
     def characters(self) -> frozenset[str]:
         """The characters that every face of the family maps to a glyph."""
-        maps = [frozenset(TTFont(face.path, lazy=True).getBestCmap()) for face in self.faces]
+        maps = [_code_points(face.path) for face in self.faces]
         return frozenset(map(chr, frozenset.intersection(*maps)))
+
+
+def _code_points(path: Path) -> frozenset[int]:
+    with TTFont(path, lazy=True) as font:
+        return frozenset(font.getBestCmap())
 
 
 def families() -> tuple[Family, ...]:
