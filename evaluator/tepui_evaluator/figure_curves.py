@@ -13,7 +13,7 @@ from tepui_evaluator.figures import Rows, dashes, family_color, significant
 from tepui_evaluator.report_data import ReportData
 
 METRIC = "validation_error"
-MAX_LINES, MAX_POINTS = 240, 40
+MAX_LINES, MAX_POINTS = 120, 40
 """More lines cannot be told apart: trials are then taken evenly from the best to the worst."""
 
 
@@ -29,10 +29,10 @@ def curves_chart(
                 "seen:Q",
                 title="images seen",
                 scale=alt.Scale(type="log"),
-                axis=alt.Axis(format="~s", tickCount=6, grid=False),
+                axis=alt.Axis(format="~s", tickCount=6, grid=False, labelSeparation=8),
             ),
             y=alt.Y("error:Q", title="upstream validation error", axis=alt.Axis(format="~%", tickCount=6)),
-            color=family_color(families).legend(symbolType="stroke", symbolSize=420),
+            color=family_color(families).legend(symbolType="stroke", symbolSize=256),
             strokeDash=alt.StrokeDash("family:N", title=None, scale=dashes(families)),
             detail="trial:N",
             tooltip=[

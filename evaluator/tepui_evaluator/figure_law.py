@@ -9,7 +9,7 @@ from typing import Any, Literal
 import altair as alt
 import numpy as np
 
-from tepui_evaluator.figures import Layers, Rows, Spec, dashes, family_color, family_shape, to_spec
+from tepui_evaluator.figures import Layers, Rows, Spec, dashes, family_color, family_shape, point_look, to_spec
 from tepui_evaluator.hull import lower_hull
 from tepui_evaluator.report_data import EvaluationPoint
 from tepui_evaluator.report_text import floor_text
@@ -70,8 +70,9 @@ def law_chart(
         _band(axes),
         *_floor(axes),
         _errorbars(axes),
-        _lines(axes),
         _points(axes, families),
+        _lines(axes, frontier=False),
+        _lines(axes, frontier=True),
         _floor_label(axes),
     ]
     if log:
@@ -114,20 +115,15 @@ def _errorbars(axes: _Axes) -> alt.Chart:
     return bars
 
 
-def _lines(axes: _Axes) -> alt.Chart:
+def _lines(axes: _Axes, *, frontier: bool) -> alt.Chart:
     names = list(LINES.values())
-    widths = alt.Scale(domain=names, range=[2.4, 1.5, 1.2])
-    opacities = alt.Scale(domain=["seen", "extrapolated"], range=[1.0, 0.4])
-    lines: alt.Chart = (
-        _data("lines")
-        .mark_line(style="laws", clip=True)
-        .encode(
-            axes.x(),
-            axes.y(),
-            strokeDash=alt.StrokeDash("line:N", title=None, scale=dashes(names), legend=alt.Legend(symbolSize=420)),
-            strokeWidth=alt.StrokeWidth("line:N", title=None, scale=widths),
-            strokeOpacity=alt.StrokeOpacity("part:N", legend=None, scale=opacities),
-        )
+    chosen = _data("lines").transform_filter(f"datum.line {'===' if frontier else '!=='} '{LINES['frontier']}'")
+    lines: alt.Chart = chosen.mark_line(style="laws", strokeWidth=2.4 if frontier else 1.4, clip=True).encode(
+        axes.x(),
+        axes.y(),
+        detail="part:N",
+        strokeDash=alt.StrokeDash("line:N", title=None, scale=dashes(names), legend=alt.Legend(symbolSize=256)),
+        strokeOpacity=alt.StrokeOpacity("faded:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[1.0, 0.4])),
     )
     return lines
 
@@ -136,7 +132,7 @@ def _points(axes: _Axes, families: Sequence[str]) -> alt.Chart:
     points: alt.Chart = (
         _data("points")
         .transform_calculate(upstream=with_se("x"), downstream=with_se("y"))
-        .mark_point(filled=True, opacity=0.85)
+        .mark_point(filled=True)
         .encode(axes.x(), axes.y(), color=family_color(families), shape=family_shape(families), tooltip=trial_tooltip())
     )
     return points
@@ -210,7 +206,7 @@ def _line_rows(view: View) -> Rows:
         if law is not None:
             rows.extend({"line": LINES[kind], **row} for row in _curve(law))
     hull = hull_vertices(view.points)
-    rows.extend({"line": LINES["hull"], "part": "seen", "x": x, "y": y} for x, y in hull if len(hull) > 1)
+    rows.extend({"line": LINES["hull"], "part": "seen", "faded": 0, "x": x, "y": y} for x, y in hull if len(hull) > 1)
     return rows
 
 
@@ -224,7 +220,11 @@ def _curve(law: Law) -> Rows:
         parts.append(("extrapolated", np.linspace(0.0, law.x_min, 21)))
     far = _LOG_REACH * law.x_min
     at = [(part, float(x), law.at(float(x))) for part, xs in parts for x in xs]
-    return [{"part": part, "x": x, "y": y, "far": x < far} for part, x, y in at if y is not None and y <= 1.0]
+    return [
+        {"part": part, "faded": int(part != "seen"), "x": x, "y": y, "far": x < far}
+        for part, x, y in at
+        if y is not None and y <= 1.0
+    ]
 
 
 def hull_vertices(points: Sequence[EvaluationPoint]) -> list[tuple[float, float]]:
@@ -266,4 +266,5 @@ def error_title(view: View) -> str:
 def law_figure(view: View, families: Sequence[str], *, log: bool = False, width: int = 640, height: int = 420) -> Spec:
     """One law as a complete specification, for a static picture."""
     chart = law_chart(families, y_title=error_title(view), log=log, width=width, height=height)
-    return to_spec(chart, law_datasets(view))
+    datasets = law_datasets(view)
+    return to_spec(chart, datasets) | {"config": {"point": point_look(len(datasets["points"]))}}

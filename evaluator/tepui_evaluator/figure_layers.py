@@ -34,7 +34,7 @@ def layers_chart(models: Sequence[str], tasks: Sequence[str], width: int = 190) 
                 "model:N",
                 title=None,
                 scale=alt.Scale(domain=list(models), range="category"),
-                legend=alt.Legend(symbolType="stroke", symbolSize=420),
+                legend=alt.Legend(symbolType="stroke", symbolSize=256),
             ),
             strokeDash=alt.StrokeDash("model:N", title=None, scale=dashes(models)),
             tooltip=[

@@ -48,7 +48,7 @@ def scaling_chart(
     y = alt.Y("y:Q", title=y_title, axis=alt.Axis(format="~%", tickCount=5))
     ordered = all(isinstance(level, int | float) for level in levels)
     scale = alt.Scale(domain=list(levels), range="ordinal" if ordered else "category")
-    field = f"f_{factor}:{'O' if ordered else 'N'}"
+    field = f"f_{factor}:N"
     title = _TITLES.get(factor, factor.replace("_", " "))
     legend = alt.Legend(title=title, titleOrient="top", columns=3, labelLimit=90)
     line = (
@@ -60,7 +60,7 @@ def scaling_chart(
     points = (
         alt.Chart(alt.NamedData("points"))
         .transform_calculate(upstream=with_se("x"), downstream=with_se("y"))
-        .mark_point(filled=True, size=48, opacity=0.85)
+        .mark_point(filled=True)
         .encode(
             x=x,
             y=y,

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import altair as alt
 
 from tepui_evaluator.figures import Layers, Rows
 from tepui_evaluator.report_view import View
 
+_GAP = alt.Scale(type="band", paddingInner=0.05)
+
 
 def spearman_chart(tasks: Sequence[str], *, width: float | Literal["container"] = "container") -> Layers:
     """Heat map over the dataset `spearman`; the number stands in each cell, so that colour is not needed."""
     source = alt.Chart(alt.NamedData("spearman"))
-    x = alt.X(
-        "shots:O", title="shots", axis=alt.Axis(labelAngle=0, grid=False, domain=False, ticks=False, orient="top")
-    )
-    y = alt.Y(
-        "task:N", title=None, sort=list(tasks), axis=alt.Axis(grid=False, domain=False, ticks=False, labelLimit=160)
-    )
+    bare: dict[str, Any] = {"grid": False, "domain": False, "ticks": False}
+    x = alt.X("shots:O", title="shots", axis=alt.Axis(labelAngle=0, orient="top", **bare), scale=_GAP)
+    y = alt.Y("task:N", title=None, sort=list(tasks), axis=alt.Axis(labelLimit=160, **bare), scale=_GAP)
     tooltip = [alt.Tooltip("task:N"), alt.Tooltip("shots:O"), alt.Tooltip("text:N", title="rank correlation")]
     scale = alt.Scale(domain=[-1, 0, 1], range="diverging", interpolate="rgb")
     cells = source.mark_rect(cornerRadius=3).encode(
@@ -28,7 +27,7 @@ def spearman_chart(tasks: Sequence[str], *, width: float | Literal["container"] 
     strong = source.transform_filter("abs(datum.rho) > 0.6").mark_text(style="heat-strong")
     weak = source.transform_filter("abs(datum.rho) <= 0.6").mark_text(style="heat-weak")
     layers = alt.layer(cells, *(text.encode(x=x, y=y, text=alt.Text("rho:Q", format=".2f")) for text in (strong, weak)))
-    return layers.properties(width=width, height=alt.Step(34))
+    return layers.properties(width=width, height=34 * len(tasks))
 
 
 def spearman_rows(all_views: Sequence[View]) -> Rows:

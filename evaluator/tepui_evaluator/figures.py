@@ -86,7 +86,6 @@ def theme(*, dark: bool) -> Spec:
             "ordinal": {"scheme": "viridis", "extent": [0.3, 1.0] if dark else [0.0, 0.85]},
             "diverging": ["#FF8C42", "#2B2C2F", "#4DA6E0"] if dark else ["#C2550A", "#F3F1EC", "#0B5F96"],
         },
-        "point": {"filled": True, "size": 60, "strokeWidth": 1},
         "style": {
             "errorbar": {"color": soft, "strokeWidth": 1, "opacity": 0.55},
             "laws": {"color": ink, "strokeWidth": 2},
@@ -144,9 +143,16 @@ def to_png(spec: Spec, *, scale: float = 2.0, dark: bool = False) -> bytes:
 
 
 def _printed(spec: Spec, *, dark: bool = False) -> Spec:
-    config = theme(dark=dark)
+    config = theme(dark=dark) | spec.get("config", {})
     config["background"] = "#17181A" if dark else "#FFFFFF"
     return spec | {"config": config, "padding": 12}
+
+
+def point_look(n: int) -> dict[str, float]:
+    """Area in square pixels and opacity of one of `n` points: many points get out of each other's way."""
+    if n <= 150:
+        return {"size": 60, "opacity": 0.85}
+    return {"size": 28, "opacity": 0.6} if n <= 1000 else {"size": 12, "opacity": 0.4}
 
 
 def significant(value: float) -> float:

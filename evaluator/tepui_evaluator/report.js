@@ -48,7 +48,8 @@
     return spec;
   };
   const narrow = (spec, width) => { // legends in a column each where a row would not fit
-    if (width < 620) spec.config = { ...spec.config, legend: { ...spec.config.legend, columns: 2, direction: "vertical" } };
+    if (width < 620) spec.config = { ...spec.config, legend: {
+      ...spec.config.legend, columns: 2, layout: { top: { direction: "vertical", margin: 6 } } } };
     return spec;
   };
   async function draw(element) {
@@ -59,14 +60,14 @@
     const title = byView ? `${view.task} ${view.shots}-shot error` : "";
     const spec = JSON.parse(JSON.stringify(data.charts[chosen]).replaceAll("@ERROR@", JSON.stringify(title).slice(1, -1)));
     spec.datasets = byView ? viewData(view) : shared;
-    spec.config = data.themes[dark.matches ? "dark" : "light"];
+    spec.config = { ...data.themes[dark.matches ? "dark" : "light"], ...(byView ? { point: view.look } : {}) };
     spec.description = element.getAttribute("aria-label");
     const width = element.clientWidth;
     const size = byView ? spec.datasets.points.length : (shared[name] ?? []).length;
     views.get(element)?.finalize();
     const { view: drawn, finalize } = await vegaEmbed(element, narrow(fit(spec, width), width), {
       renderer: size > SVG_UP_TO ? "canvas" : "svg",
-      logLevel: vega.Error, // Vega-Lite's advice on design is for whoever edits the figures
+      logLevel: 1, // errors only: a law without a band or floor leaves a layer empty, which Vega warns of
       actions: { export: true, source: false, compiled: false, editor: false },
       downloadFileName: byView ? `${name}-${current}` : name,
       tooltip: { theme: "custom", disableDefaultStyle: false },
@@ -96,8 +97,13 @@
       return tr;
     }));
     const drawn = view.points.n;
-    document.getElementById("said").textContent =
-      `${view.task}, ${view.shots}-shot: ${drawn < view.n ? `${drawn} of ${view.n} models drawn, evenly and with the whole hull.` : `${view.n} models.`}`;
+    const count = drawn < view.n
+      ? `${drawn} of ${view.n} models drawn, evenly and with the whole hull.` : `${view.n} model${view.n === 1 ? "" : "s"}.`;
+    document.getElementById("said").textContent = [
+      `${view.task}, ${view.shots}-shot: ${count}`,
+      rows.some((row) => row.bar) ? "Bars are one standard error." : "",
+      view.heldout.n ? "The stretch marked as held out was predicted from the other models as a check." : "",
+    ].join(" ");
   }
 
   // ---- replay of one trial
@@ -107,6 +113,7 @@
     if (!trialInput) return;
     if (fill) trialInput.value = trial;
     const known = trial in factors;
+    if (known) document.getElementById("picked").textContent = `Chosen: ${trial}.`;
     document.getElementById("chosen").textContent = known ? "" : "no trial of this study has this hash";
     if (known) document.getElementById("point-yaml").textContent =
       data.replay.template.replace(data.replay.placeholder, JSON.stringify(factors[trial]));

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from tepui_evaluator.figure_law import error_title, law_datasets, law_figure
-from tepui_evaluator.figures import Spec, to_svg
+from tepui_evaluator.figures import Spec, point_look, to_svg
 from tepui_evaluator.report_data import EvaluationPoint, Provenance, ReportData, law_grid
 from tepui_evaluator.report_page import page
 from tepui_evaluator.report_payload import ERROR_TITLE, charts, datasets
@@ -47,7 +47,9 @@ def static_figures(data: ReportData) -> Iterator[tuple[str, Spec]]:
         if name == "scaling":
             example = _largest_shots(all_views)[0]
             titled = json.loads(json.dumps(spec).replace(ERROR_TITLE, error_title(example)))
-            yield f"scaling-{example.task}-{example.shots}", titled | {"datasets": law_datasets(example)}
+            sets = law_datasets(example)
+            look = {"config": {"point": point_look(len(sets["points"]))}}
+            yield f"scaling-{example.task}-{example.shots}", titled | look | {"datasets": sets}
         elif name not in ("law", "law_log"):
             width = {"width": _WIDTHS[name]} if name in _WIDTHS else {}
             yield name, spec | width | {"datasets": {name: shared[name]}}

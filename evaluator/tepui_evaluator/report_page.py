@@ -15,7 +15,7 @@ from tepui_evaluator.report_text import answers, caveats, headline, scope
 from tepui_evaluator.report_view import views
 
 _MARKS = {"room": "↓", "maybe": "↓?", "near": "=", "unknown": "?"}
-_GLOBALS = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
+_GLOBALS = "window.vegaEmbed = vegaEmbed;"
 _PLACEHOLDER = "@FACTORS@"
 
 

@@ -12,7 +12,7 @@ from tepui_evaluator.figure_overview import overview_chart, overview_datasets
 from tepui_evaluator.figure_scaling import scaled_factors, scaling_figure
 from tepui_evaluator.figure_shots import shots_figure, shots_rows
 from tepui_evaluator.figure_spearman import spearman_chart, spearman_rows
-from tepui_evaluator.figures import Rows, Spec, significant, theme, to_spec
+from tepui_evaluator.figures import Rows, Spec, point_look, significant, theme, to_spec
 from tepui_evaluator.report_data import EvaluationPoint, ReportData
 from tepui_evaluator.report_view import View, factor_levels, families, task_order, thinned
 
@@ -51,8 +51,8 @@ def charts(data: ReportData, all_views: Sequence[View]) -> dict[str, Spec]:
     levels = factor_levels(data)
     if "law" in made and scaled_factors(levels):
         made["scaling"] = to_spec(scaling_figure(levels, ERROR_TITLE))
-    if shots_rows(all_views):
-        made["shots"] = to_spec(shots_figure(tasks))
+    if any(row["value"] is not None for row in shots_rows(all_views)):
+        made["shots"] = to_spec(shots_figure(tasks, shots_rows(all_views)))
     if spearman_rows(all_views):
         made["spearman"] = to_spec(spearman_chart(tasks))
     if curve_rows(data):
@@ -98,6 +98,7 @@ def _view(view: View, points: Sequence[EvaluationPoint], models: _Models) -> dic
         "task": view.task,
         "shots": view.shots,
         "n": len(view.points),
+        "look": point_look(len(points)),
         "points": pack(own),
         **{name: pack(rows) for name, rows in law_only_datasets(view).items()},
     }

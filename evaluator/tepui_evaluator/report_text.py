@@ -209,5 +209,6 @@ def scope(data: ReportData) -> str:
     if names:
         parts.append(", ".join(names) if len(names) <= 6 else f"{len(names)} families")
     if upstream:
-        parts.append(f"upstream error {percent(min(upstream))} to {percent(max(upstream))}")
+        ends = dict.fromkeys((percent(min(upstream)), percent(max(upstream))))
+        parts.append(f"upstream error {' to '.join(ends)}")
     return " · ".join(parts)
