@@ -75,8 +75,10 @@ class Sender:
         if self._client is None:
             from tepui_trainer.mlflow_client import MlflowClient
 
-            if self._target.token_variable:
-                os.environ["MLFLOW_TRACKING_TOKEN"] = os.environ[self._target.token_variable]
+            if variable := self._target.token_variable:
+                if variable not in os.environ:
+                    raise ValueError(f"{variable} is not set, so there is no token for {self._target.uri}")
+                os.environ["MLFLOW_TRACKING_TOKEN"] = os.environ[variable]
             self._client = MlflowClient(self._target.uri, registry_uri=self._target.uri)
         return self._client
 

@@ -104,14 +104,14 @@ class Tracker:
         if self._spool is not None:
             self._spool.append("end", status=_STATUS.get(outcome, "FAILED"))
 
-    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
-        """Send what is left for at most `timeout_s`; the rest waits in the storage for `replay_spools`.
+    def close(self, timeout_s: float | None = None) -> None:
+        """Send what is left for at most `timeout_s` (CLOSE_TIMEOUT_S); the rest waits for `replay_spools`.
 
         Where the last sending failed, none is tried: a server that is down delays nothing.
         """
         if self._spool is None:
             return
-        stopped = self._sending.finish(timeout_s)
+        stopped = self._sending.finish(CLOSE_TIMEOUT_S if timeout_s is None else timeout_s)
         if self._spool.path != self._storage.local_path(self._stored_as):
             self._store_rest(self._spool)
         if stopped:
