@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
-from tepui_spec.law import Spearman
 
 from tepui_evaluator.points import FloatArray, IntArray
+from tepui_spec.law import Spearman
 
 
 def ranks(values_N: FloatArray) -> FloatArray:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tepui_spec.law import Law
+    from tepui_evaluator.points import Points
+    from tepui_spec.law import ByValue, Difference, Law
 
 _DESCRIPTION = """\
 Fit e_DS = k * e_US**alpha + e_IR to a table with a row per model. Errors are fractions in [0, 1].
@@ -42,6 +43,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--accuracy", action="store_true", help="x and y are accuracies")
     parser.add_argument("--percent", action="store_true", help="values are percent, 0 to 100")
     parser.add_argument("--at", type=float, metavar="X", help="also predict at this upstream error, a fraction")
+    parser.add_argument("--target", type=float, metavar="Y", help="also find the upstream error needed for this error")
+    parser.add_argument("--compare", action="store_true", help="also tell which groups of --by differ in e_IR")
     parser.add_argument("--confidence", type=float, default=0.95, metavar="C", help="of the intervals (default 0.95)")
     parser.add_argument("--json", action="store_true", help="print the laws as JSON")
     parser.set_defaults(run=run)
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the laws of the table; ValueError for anything wrong with it."""
     from tepui_evaluator.laws import fit_laws
     from tepui_evaluator.point_table import Columns, read_table, split_points
+    from tepui_evaluator.what_if import check_target, differences
     from tepui_spec.law import LawTable
 
     columns = Columns(
@@ -63,29 +67,54 @@ def run(args: argparse.Namespace) -> int:
         accuracy=args.accuracy,
         percent=args.percent,
     )
+    if args.target is not None:
+        check_target(args.target)
     laws: list[Law] = []
     for by, points in split_points(read_table(args.table), columns):
-        laws += fit_laws(points, confidence=args.confidence, by=by, at=args.at)
+        fitted = fit_laws(points, confidence=args.confidence, by=by, at=args.at)
+        laws += [_with_needed(law, points, args.target) for law in fitted]
+    compared = differences(laws) if args.compare else ()
     if args.json:
-        sys.stdout.write(LawTable(laws=tuple(laws)).model_dump_json(indent=2) + "\n")
+        sys.stdout.write(LawTable(laws=tuple(laws), differences=compared).model_dump_json(indent=2) + "\n")
     else:
-        sys.stdout.write(text(laws))
+        sys.stdout.write(text(laws, compared))
     return 0
 
 
-def text(laws: Sequence[Law]) -> str:
+def _with_needed(law: Law, points: Points, target: float | None) -> Law:
+    """The law with the upstream error needed for the target, where one is asked for and the law has an interval."""
+    from tepui_evaluator.what_if import needed
+
+    if target is None or law.interval.e_ir is None:
+        return law
+    return law.model_copy(update={"needed": needed(points, law, target)})
+
+
+def text(laws: Sequence[Law], compared: Sequence[Difference] = ()) -> str:
     """The laws as aligned text: per group its points and rank correlation, a line per law, then the reasons."""
     lines: list[str] = []
     for start in range(0, len(laws), 4):
         lines += [*_group_lines(laws[start : start + 4]), ""]
+    if compared:
+        lines += ["differences in e_IR:", *(_difference(d) for d in compared), ""]
     return "\n".join([*lines, _FOOTNOTE, ""])
+
+
+def _label(by: dict[str, ByValue]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in by.items()) or "all rows"
+
+
+def _difference(d: Difference) -> str:
+    shown = "-" if d.e_ir is None else f"{d.e_ir:+.3f}"
+    ends = "" if d.interval is None else f" [{d.interval[0]:+.3f}, {d.interval[1]:+.3f}]"
+    verdict = "they differ" if d.differ == "yes" else "no difference shown"
+    return f"  {d.law}: ({_label(d.a)}) - ({_label(d.b)}): {shown}{ends}, {verdict}"
 
 
 def _group_lines(laws: Sequence[Law]) -> list[str]:
     first = laws[0]
-    label = ", ".join(f"{name} {value}" for name, value in first.by.items()) or "all rows"
     groups = "" if first.groups == first.n else f" in {first.groups} groups"
-    lines = [f"{label}: {first.n} models{groups}{_spearman(first)}"]
+    lines = [f"{_label(first.by)}: {first.n} models{groups}{_spearman(first)}"]
     header = (
         "law",
         "e_IR",
@@ -137,6 +166,9 @@ def _sentences(law: Law) -> list[str]:
     """What the numbers do not say: the flag's reason, the held-out scores, notes; the footnote is for all."""
     published = law.law in ("hull", "all_points") and law.e_ir is not None
     sentences = [] if published else [law.reason]
+    if law.needed is not None:
+        at = _number(law.needed.x, law.needed.interval, 3)
+        sentences.append(f"target {law.needed.target:g} needs e_US {at}: {law.needed.reason}")
     if law.heldout is not None:
         scores = {
             "law": law.heldout.law,

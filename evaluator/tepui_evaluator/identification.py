@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tepui_spec.law import HeldOut, Identified
-
 from tepui_evaluator.points import Points
+from tepui_spec.law import HeldOut, Identified
 
 MAX_RATIO = 0.5
 
@@ -41,7 +40,8 @@ def judge(interval: tuple[float, float] | None, points: Points, *, confidence: f
     if lo <= 0.0:
         return Verdict(
             "no",
-            f"anything from 0 to {hi:.3f} fits ({percent}), {_times(ratio)} the best error {y_min:.3f}; {_help(points)}",
+            f"anything from 0 to {hi:.3f} fits ({percent}), {_times(ratio)} the best error {y_min:.3f}; "
+            f"{_help(points)}",
         )
     return Verdict(
         "weak",

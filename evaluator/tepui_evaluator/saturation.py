@@ -19,6 +19,7 @@ from tepui_evaluator.points import FloatArray, IntArray
 
 ALPHA_MIN, ALPHA_MAX = 0.02, 60.0
 _GRID_A = np.exp(np.linspace(np.log(ALPHA_MIN), np.log(ALPHA_MAX), 40))
+_FLAT, _TINY = 1e-14, 1e-300  # relative spread of x**alpha below which it is constant; keeps 0/0 away
 _STEPS = 80  # bisection alone needs 30
 _TOLERANCE = 1e-9  # of a Newton step in log alpha; its error is then far smaller
 
@@ -48,16 +49,19 @@ def fit_power(
     """
     weights_BN = np.ones((1, x_N.size)) if weights_BN is None else weights_BN
     log_x_N = np.log(np.maximum(x_N, 1e-300))
-    rss_BA = _grid_rss(log_x_N, y_N, weights_BN, c_min)
+    floor = bool(np.isfinite(c_min))
+    above_N = y_N - c_min if floor else y_N  # so that the floor, if any, is at 0
+    rss_BA = _grid_rss(log_x_N, above_N, weights_BN, floor)
     rows, cells = _basins(rss_BA)
     weights_RN = weights_BN if rows.size == weights_BN.shape[0] else weights_BN[rows]
-    log_alpha = _descend(_Profile(log_x_N, y_N, c_min), weights_RN, cells, _vertex(rss_BA, rows, cells))
+    log_alpha = _descend(_Profile(log_x_N, above_N, floor), weights_RN, cells, _vertex(rss_BA, rows, cells))
     t_RN = np.exp(np.exp(log_alpha)[:, None] * log_x_N)
-    k, c = _linear(_sums(weights_RN, t_RN, y_N), c_min)
-    residual_RN = y_N - k[:, None] * t_RN - c[:, None]
+    k, c = _linear(_sums(weights_RN, t_RN, above_N), floor)
+    residual_RN = above_N - k[:, None] * t_RN - c[:, None]
     rss = np.einsum("rn,rn,rn->r", weights_RN, residual_RN, residual_RN)
     best = _best_of_each(rows, rss, weights_BN.shape[0])
-    return PowerFit(k=k[best], alpha=np.exp(log_alpha[best]), c=c[best], rss=rss[best])
+    offset = c_min if floor else 0.0
+    return PowerFit(k=k[best], alpha=np.exp(log_alpha[best]), c=c[best] + offset, rss=rss[best])
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,26 +82,37 @@ def _sums(weights_RN: FloatArray, t_RN: FloatArray, y_N: FloatArray) -> _Sums:
     return _Sums(w=w, t=weighted_RN.sum(axis=1), y=y, tt=tt, ty=weighted_RN @ y_N)
 
 
-def _linear(s: _Sums, c_min: float) -> tuple[FloatArray, FloatArray]:
-    """k and c of the least squares line of y on t under k >= 0, c >= c_min."""
+def _linear(s: _Sums, floor: bool) -> tuple[FloatArray, FloatArray]:
+    """k and c of the least squares line of y on t under k >= 0 and, with `floor`, c >= 0."""
     spread = s.tt * s.w - s.t * s.t
-    varies = spread > 1e-14 * s.tt * s.w
+    varies = spread > _FLAT * s.tt * s.w
     k = np.where(varies, np.maximum(s.ty * s.w - s.t * s.y, 0.0) / np.where(varies, spread, 1.0), 0.0)
     c = (s.y - k * s.t) / s.w
-    if not np.isfinite(c_min):
+    if not floor:
         return k, c
-    k_floor = np.maximum(s.ty - c_min * s.t, 0.0) / np.where(s.tt > 0.0, s.tt, 1.0)
-    return np.where(c < c_min, k_floor, k), np.maximum(c, c_min)
+    return np.where(c < 0.0, np.maximum(s.ty, 0.0) / np.maximum(s.tt, _TINY), k), np.maximum(c, 0.0)
 
 
-def _grid_rss(log_x_N: FloatArray, y_N: FloatArray, weights_BN: FloatArray, c_min: float) -> FloatArray:
-    """Profile residual sums (B, A) on the grid of exponents, by matrix products."""
+def _grid_rss(log_x_N: FloatArray, y_N: FloatArray, weights_BN: FloatArray, floor: bool) -> FloatArray:
+    """Profile residual sums (B, A) on the grid of exponents, by matrix products.
+
+    The line's is yy - y**2/w - k cov/w with cov = w ty - t y; through the origin it is yy - ty**2/tt.
+    """
     t_AN = np.exp(_GRID_A[:, None] * log_x_N)
     w = weights_BN.sum(axis=1)[:, None]
     y, yy = (weights_BN @ y_N)[:, None], (weights_BN @ y_N**2)[:, None]
     t, tt, ty = weights_BN @ t_AN.T, weights_BN @ (t_AN**2).T, weights_BN @ (t_AN * y_N).T
-    k, c = _linear(_Sums(w=w, t=t, y=y, tt=tt, ty=ty), c_min)
-    return np.asarray(yy + k * (k * tt + 2.0 * (c * t - ty)) + c * (c * w - 2.0 * y))
+    covariance = np.maximum(ty * w - t * y, 0.0)
+    spread = tt * w
+    flat = _FLAT * spread
+    spread -= t * t
+    k = covariance / np.where(spread > flat, spread, np.inf)
+    covariance *= k
+    line = yy - y * y / w - covariance / w
+    if not floor:
+        return np.asarray(line)
+    k *= t
+    return np.asarray(np.where(k > y, yy - np.maximum(ty, 0.0) * ty / np.maximum(tt, _TINY), line))
 
 
 def _basins(rss_BA: FloatArray) -> tuple[IntArray, IntArray]:
@@ -122,8 +137,8 @@ def _vertex(rss_BA: FloatArray, rows_R: IntArray, cells_R: IntArray) -> FloatArr
 class _Profile:
     """First and second derivative by log alpha of the residual sum minimised over k and c."""
 
-    def __init__(self, log_x_N: FloatArray, y_N: FloatArray, c_min: float) -> None:
-        self.log_x_N, self.c_min = log_x_N, c_min
+    def __init__(self, log_x_N: FloatArray, y_N: FloatArray, floor: bool) -> None:
+        self.log_x_N, self.floor = log_x_N, floor
         powers = (np.ones_like(log_x_N), log_x_N, log_x_N**2)
         self.columns_NP = np.stack([p * q for q in (np.ones_like(y_N), y_N) for p in powers], axis=1)
 
@@ -139,14 +154,13 @@ class _Profile:
         t, tL, tLL, ty, tLy, tLLy = (weighted_RN @ self.columns_NP).T
         tt, ttL, ttLL = ((weighted_RN * t_RN) @ self.columns_NP[:, :3]).T
         w, _, _, y, _, _ = (weights_RN @ self.columns_NP).T
-        k, c = _linear(_Sums(w=w, t=t, y=y, tt=tt, ty=ty), self.c_min)
+        k, c = _linear(_Sums(w=w, t=t, y=y, tt=tt, ty=ty), self.floor)
         rtL, rtLL = tLy - k * ttL - c * tL, tLLy - k * ttLL - c * tLL
         h_aa, h_ak, h_ac = k * k * ttLL - k * rtLL, k * ttL - rtL, k * tL
-        w_free = np.where(c > self.c_min, w, np.inf)  # c at its bound: as if its curvature were infinite
-        free = np.where(c > self.c_min, 1.0, 0.0)
-        determinant = np.maximum(tt - free * t * t / w, 1e-300)
-        b_k = h_ak - free * t * h_ac / w
-        curvature = h_aa - h_ac**2 / w_free - b_k**2 / determinant
+        free = np.where(c > 0.0, 1.0 / w, 0.0) if self.floor else 1.0 / w  # 0: c is held at its bound
+        determinant = np.maximum(tt - free * t * t, _TINY)
+        b_k = h_ak - free * t * h_ac
+        curvature = h_aa - free * h_ac**2 - b_k**2 / determinant
         slope = -k * rtL
         return alpha * slope, alpha * alpha * curvature + alpha * slope
 

@@ -43,6 +43,20 @@ class Prediction(_Frozen):
     interval: tuple[Finite, Finite] | None = Field(default=None, description="confidence interval of y")
 
 
+class Needed(_Frozen):
+    """The upstream error at which the law reaches a target downstream error."""
+
+    target: Error = Field(description="downstream error wanted")
+    x: Error | None = Field(description="upstream error where the law reaches it; None: the estimate never does")
+    interval: tuple[Error, Error] | None = Field(
+        default=None, description="confidence interval of x; its lower end is 0 where the target may be unreachable"
+    )
+    reach: Literal["yes", "perhaps", "no"] = Field(
+        description="yes: e_ir's interval is below the target; no: it is above, out of reach; perhaps: it contains it"
+    )
+    reason: str = Field(description="the same in a sentence")
+
+
 class HeldOut(_Frozen):
     """Fit on the models that are worse upstream, predict the better ones (Abnar et al. 2022, section 2.2).
 
@@ -97,6 +111,7 @@ class Law(_Frozen):
     heldout: HeldOut | None = Field(default=None, description="held-out prediction error beside the baselines")
     spearman: Spearman | None = Field(default=None, description="rank correlation of the points")
     predict: Prediction | None = Field(default=None, description="prediction at the upstream error asked for")
+    needed: Needed | None = Field(default=None, description="upstream error needed for the target asked for")
     x_min: Error | None = Field(default=None, description="smallest upstream error observed")
     x_max: Error | None = Field(default=None, description="largest upstream error observed")
     y_min: Error | None = Field(default=None, description="smallest downstream error observed")
@@ -121,7 +136,22 @@ class Band(_Frozen):
     hi: tuple[Finite | None, ...] = Field(description="upper end of the interval; None where there is none")
 
 
+class Difference(_Frozen):
+    """Whether two laws of one kind (two tasks, two numbers of shots) differ in e_IR."""
+
+    law: LawKind = Field(description="kind of both laws")
+    a: dict[str, ByValue] = Field(description="group of the first law")
+    b: dict[str, ByValue] = Field(description="group of the second law")
+    e_ir: Finite | None = Field(description="e_IR of the first minus that of the second")
+    interval: tuple[Finite, Finite] | None = Field(default=None, description="confidence interval of the difference")
+    confidence: float = Field(gt=0.0, lt=1.0, description="nominal coverage of the interval")
+    differ: Literal["yes", "unknown"] = Field(description="yes: the interval excludes 0; it never shows equality")
+
+
 class LawTable(_Frozen):
     """What `tepui fit --json` prints."""
 
     laws: tuple[Law, ...] = Field(description="laws of all groups, in the order of the table's groups")
+    differences: tuple[Difference, ...] = Field(
+        default=(), description="of e_IR between all pairs of groups, frontier and average laws, where asked for"
+    )

@@ -71,6 +71,25 @@ def test_text_shows_laws_flags_and_reasons(capsys: pytest.CaptureFixture[str]) -
     assert any(line.startswith("  frontier: held-out error (fitted to") for line in lines)
 
 
+def test_target_and_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A target adds the upstream error it needs, --compare the differences of e_IR between groups."""
+    pq.write_table(pa.table(_table()), tmp_path / "points.parquet")
+    columns = ("--x", "x", "--y", "y", "--by", "task", "--target", "0.2", "--compare")
+    fit(str(tmp_path / "points.parquet"), *columns, "--json")
+    table = LawTable.model_validate_json(capsys.readouterr().out)
+    assert table.laws[0].needed is not None
+    assert table.laws[0].needed.reach == "yes"
+    assert table.laws[2].needed is None
+    assert [(d.law, d.a["task"], d.b["task"]) for d in table.differences] == [
+        ("frontier", "pets", "cars"),
+        ("average", "pets", "cars"),
+    ]
+    fit(str(tmp_path / "points.parquet"), *columns)
+    printed = capsys.readouterr().out
+    assert "target 0.2 needs e_US 0." in printed
+    assert "  frontier: (task pets) - (task cars): +0.000" in printed
+
+
 def test_fit_imports_nothing_heavy() -> None:
     """Registering imports neither numpy nor scipy; running a CSV imports no torch, pandas or pyarrow."""
     code = (
