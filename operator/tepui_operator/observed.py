@@ -1,6 +1,6 @@
 """What the planner may know of a study's children: slim and frozen, made from Jobs, pods and their last words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tepui_spec.headline import Headline
@@ -66,3 +66,15 @@ class Observed:
     jobs: tuple[ObservedJob, ...] = ()
     status: ExperimentStatus = field(default_factory=ExperimentStatus)
     generation: int = 0
+
+
+_TELLING = (Outcome.LOST, Outcome.PEER_LOST, Outcome.PREEMPTED, Outcome.SUCCEEDED)
+"""From more to less telling; every other class says more than these."""
+
+
+def outcome_of_gang(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome of a Job from those of its pods: the most telling one.
+
+    When one pod fails, its peers notice a lost peer or are told to stop: they say nothing of the cause.
+    """
+    return min(outcomes, key=lambda outcome: _TELLING.index(outcome) if outcome in _TELLING else -1)

@@ -10,7 +10,6 @@ from tepui_operator.resources import resources
 from tepui_operator.study import Study
 from tepui_spec.base import Section
 from tepui_spec.expand import Trial
-from tepui_spec.pods import MlflowServer
 from tepui_spec.trial import AnalyseTask, Destination, EvaluateTask, Placement, TrainTask
 
 TOKEN_VARIABLE = "MLFLOW_TRACKING_TOKEN"
@@ -107,7 +106,8 @@ def _factors(trial: Trial) -> dict[str, JsonValue]:
 
 def _destination(study: Study, site: Site) -> Destination:
     metadata, server = study.experiment.metadata, study.experiment.spec.tracking.mlflow
-    mlflow = _mlflow(study, site)
+    uri = mlflow_uri(study, site)
+    mlflow = server.model_copy(update={"uri": uri}) if uri is not None else None
     return Destination(
         storage_uri=storage_uri(study, site),
         study=metadata.name,
@@ -117,10 +117,9 @@ def _destination(study: Study, site: Site) -> Destination:
     )
 
 
-def _mlflow(study: Study, site: Site) -> MlflowServer | None:
+def mlflow_uri(study: Study, site: Site) -> str | None:
+    """Where the study's runs are tracked; None: nowhere."""
     tracking = study.experiment.spec.tracking
-    uri = tracking.mlflow.uri
-    resolved = site.absolute(uri) if uri is not None else site.default_mlflow_uri
-    if not tracking.enabled or resolved is None:
+    if not tracking.enabled:
         return None
-    return tracking.mlflow.model_copy(update={"uri": resolved})
+    return site.absolute(tracking.mlflow.uri) if tracking.mlflow.uri is not None else site.default_mlflow_uri

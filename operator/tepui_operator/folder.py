@@ -1,0 +1,79 @@
+"""Where the embedded engine keeps what is its own: logs, status, lock, and what pods leave for it."""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tepui_spec.layout import study_dir
+from tepui_spec.status import ExperimentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFolder:
+    """The folder of one study on this machine."""
+
+    root: Path
+
+    @property
+    def logs(self) -> Path:
+        """A file per pod, and one of the fork server."""
+        return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        """What running pods say: progress and last words."""
+        return self.root / ".run"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the engine and its pods."""
+        return self.root / "engine.lock"
+
+    @property
+    def status(self) -> Path:
+        """The status as last written."""
+        return self.root / "status.json"
+
+    def log(self, pod: str) -> Path:
+        """The log of one pod."""
+        return self.logs / f"{pod}.log"
+
+    def logs_of(self, job: str) -> list[Path]:
+        """The logs of a Job's pods: one, or one for each of a gang."""
+        single = self.log(job)
+        return [single] if single.exists() else sorted(self.logs.glob(f"{job}-*.log"))
+
+    def clear_run(self) -> None:
+        """Forget what pods of an earlier engine said; only with the lock held."""
+        shutil.rmtree(self.run, ignore_errors=True)
+        self.run.mkdir()
+
+    def read_status(self) -> ExperimentStatus | None:
+        """The status as last written; None where no engine has run."""
+        if not self.status.exists():
+            return None
+        return ExperimentStatus.model_validate_json(self.status.read_bytes())
+
+    def write_status(self, status: ExperimentStatus) -> None:
+        """Replace the status, whole or not at all."""
+        temporary = self.status.with_suffix(".tmp")
+        temporary.write_text(status.model_dump_json(indent=1) + "\n")
+        temporary.replace(self.status)
+
+
+def engine_folder(storage_uri: str, study: str, *, create: bool = False) -> EngineFolder:
+    """The study's folder inside its storage; for storage that is no local folder, one in the user's cache."""
+    folder = EngineFolder(local_storage(storage_uri) / study_dir(study))
+    if create:
+        folder.logs.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def local_storage(storage_uri: str) -> Path:
+    """The storage as a local path; for storage elsewhere, a folder of its own in the user's cache."""
+    if "://" not in storage_uri or storage_uri.startswith("file://"):
+        return Path(storage_uri.removeprefix("file://"))
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "tepui" / hashlib.sha256(storage_uri.encode()).hexdigest()[:16]

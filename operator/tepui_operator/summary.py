@@ -1,0 +1,91 @@
+"""What is printed when a run ends: the laws, what failed, where the report is, and how to look further."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from tepui_operator.folder import EngineFolder
+from tepui_operator.local import RunResult
+from tepui_operator.payloads import Site, mlflow_uri
+from tepui_operator.study import Study
+from tepui_operator.view import duration
+from tepui_spec.headline import Estimate, Headline
+from tepui_spec.status import ExperimentStatus
+
+NOT_IDENTIFIED = "not identified"
+_HEADINGS = ("task", "shots", "k", "alpha", "e_IR", "models")
+
+
+def summary(study: Study, site: Site, folder: EngineFolder, result: RunResult, *, command: str) -> str:
+    """Everything a user reads at the end of `tepui run`."""
+    status = result.status
+    parts = [_outcome(study, result, command), law_table(study, status.laws), _failures(status, folder)]
+    if status.report is not None:
+        parts.append(f"Report: {status.report}")
+    uri = mlflow_uri(study, site)
+    if uri is not None and not result.interrupted:
+        parts.append(f"Runs:   {_mlflow_command(uri)}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def law_table(study: Study, laws: tuple[Headline, ...]) -> str:
+    """The laws, a line each: values with their intervals, or that the data do not identify them."""
+    if not laws:
+        return ""
+    rows = [_HEADINGS, *(_row(law) for law in laws)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    confidence = study.experiment.spec.analysis.confidence
+    title = f"e_DS = k * e_US^alpha + e_IR, law of the frontier, {confidence:.0%} intervals in brackets:"
+    return "\n".join([title, "", lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _row(law: Headline) -> tuple[str, ...]:
+    if law.identified == "no":
+        cells = (NOT_IDENTIFIED,) * 3
+    elif law.identified == "at_most":
+        high = law.e_ir[2]
+        cells = (NOT_IDENTIFIED, NOT_IDENTIFIED, NOT_IDENTIFIED if high is None else f"at most {high:.3f}")
+    else:
+        cells = (_cell(law.k), _cell(law.alpha), _cell(law.e_ir))
+    return (law.task, str(law.shots), *cells, str(law.n))
+
+
+def _cell(estimate: Estimate) -> str:
+    """`0.123 [0.081, 0.150]`; an open upper end has no bound."""
+    value, low, high = estimate
+    if low is None and high is None:
+        return NOT_IDENTIFIED
+    interval = f"[{'-' if low is None else f'{low:.3g}'}, {'unbounded' if high is None else f'{high:.3g}'}]"
+    return interval if value is None else f"{value:.3g} {interval}"
+
+
+def _outcome(study: Study, result: RunResult, command: str) -> str:
+    status, trials = result.status, result.status.trials
+    took = duration(result.wall_s)
+    if result.interrupted:
+        return (
+            f"Study {study.name} stopped after {took} with {trials.completed} of {trials.total} trials completed in "
+            f"this run. Nothing is lost: to go on where it stopped, run the same command again:\n  {command}"
+        )
+    held = next((c for c in status.conditions if c.status == "True"), None)
+    reason = f": {held.message}" if held is not None else ""
+    return f"Study {study.name} {status.phase.lower()} after {took}{reason}."
+
+
+def _failures(status: ExperimentStatus, folder: EngineFolder) -> str:
+    if not status.failures:
+        return ""
+    told = len(status.failures)
+    more = f" (the last {told} of {status.trials.failed})" if told < status.trials.failed else ""
+    lines = [f"Failed for good{more}; to try them again, run the same command:"]
+    for failure in status.failures:
+        lines.append(f"  {failure.trial}  {failure.stage}  {failure.outcome}: {failure.message or 'no message'}")
+        lines.extend(f"      log: {log}" for log in folder.logs_of(failure.job))
+    return "\n".join(lines)
+
+
+def _mlflow_command(uri: str) -> str:
+    if uri.startswith(("http://", "https://")):
+        return uri
+    return f"{shlex.quote(str(Path(sys.executable).with_name('mlflow')))} ui --backend-store-uri {shlex.quote(uri)}"
