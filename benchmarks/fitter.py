@@ -16,6 +16,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -106,7 +107,7 @@ def compare_speed(resamples: int, repeats: int, noise: float) -> None:
     start = np.array([whole.k[0], whole.alpha[0], whole.c[0]])
     print(f"{resamples} resamples of {POINTS} points, noise {noise:g}: ours {1e3 * ours:.2f} ms (best of {repeats})")
     for name, p0 in (("the all-points fit", start), ("scipy's default", None)):
-        theirs, (rss, failures) = _best_time(lambda p0=p0: loop_of_curve_fit(x, y, rows, p0), 3)
+        theirs, (rss, failures) = _best_time(partial(loop_of_curve_fit, x, y, rows, p0), 3)
         difference = np.nanmax(np.abs(fit.rss - rss) / rss)
         print(
             f"  curve_fit from {name}: {1e3 * theirs:.0f} ms (best of 3), {theirs / ours:.0f} times as long, "
