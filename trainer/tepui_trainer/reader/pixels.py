@@ -46,7 +46,9 @@ def decoded(
         # a JPEG decodes at 1/2, 1/4 or 1/8 of its size for a fraction of the cost; other formats ignore this
         image.draft(None, (int(width * shrink), int(height * shrink)))
     scale_x, scale_y = image.width / width, image.height / height
-    image = image.convert("L" if channels == 1 else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
     if image.size != (size_px, size_px) or box_of is not None:
         box = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
         image = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
