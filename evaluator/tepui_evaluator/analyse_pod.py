@@ -15,6 +15,8 @@ from tepui_trainer.tracking import Tracker, replay_spools
 
 _log = logging.getLogger(__name__)
 _STEPS = 3
+TRACKING_TIMEOUT_S = 60.0
+"""Nobody comes after the last analysis to send what it told, so it waits longer than other pods."""
 
 
 def main() -> int:
@@ -66,28 +68,35 @@ def law_metrics(laws: Iterable[Law]) -> dict[str, float]:
 def _track(task: AnalyseTask, analysis: Analysis, storage: Storage, report: str) -> None:
     """Laws over the number of finished trials, so that MLflow draws how they settle; tables and report as files."""
     study = task.experiment.metadata.name
-    with Tracker(
+    tracker = Tracker(
         task.destination,
         trial=f"study-{study}",
         stage="analyse",
         run_name="laws",
         tags={"tepui.study": study},
-    ) as tracker:
-        tracker.metrics(law_metrics(analysis.laws), analysis.trials.num_rows)
-        for path in (laws_path(study), points_path(study), report.removeprefix(f"{storage.uri()}/")):
-            tracker.artifact(path)
-        if task.final:
-            tracker.end(Outcome.SUCCEEDED)
+    )
+    tracker.metrics(law_metrics(analysis.laws), analysis.trials.num_rows)
+    for path in (laws_path(study), points_path(study), report.removeprefix(f"{storage.uri()}/")):
+        tracker.artifact(path)
+    if task.final:
+        tracker.end(Outcome.SUCCEEDED)
+    tracker.close(TRACKING_TIMEOUT_S)
 
 
 def _message(store: Store, analysis: Analysis, waiting: int) -> str:
-    finished, planned = len(store.finished), len(store.planned)
-    fitted = {(law.by["task"], law.by["shots"]) for law in analysis.laws if law.e_ir is not None}
-    unfitted = [law for law in analysis.laws if law.law == "average" and law.e_ir is None]
-    parts = [f"{finished} of {planned} trials, laws for {len(fitted)} pairs of task and shots"]
-    if not analysis.laws:
-        parts = [f"{finished} of {planned} trials, no downstream results yet"]
-    parts += [f"{law.by['task']} at {law.by['shots']} shots: not fitted, {law.reason}" for law in unfitted[:3]]
+    """How far the study is, which laws could not be fitted and why, and whether tracking waits."""
+    parts = [f"{len(store.finished)} of {len(store.planned)} trials"]
+    average = [law for law in analysis.laws if law.law == "average"]
+    if not average:
+        parts.append("no downstream results yet")
+    else:
+        fitted = sum(law.e_ir is not None for law in average)
+        parts.append(f"laws for {fitted} of {len(average)} pairs of task and shots")
+    reasons: dict[str, list[str]] = {}
+    for law in average:
+        if law.e_ir is None:
+            reasons.setdefault(law.reason, []).append(f"{law.by['task']} at {law.by['shots']}")
+    parts += [f"not fitted ({', '.join(pairs)}): {reason}" for reason, pairs in reasons.items()]
     if waiting:
         parts.append(f"{waiting} tracking spools wait for MLflow; run again to send them")
     return "; ".join(parts)[:1500]

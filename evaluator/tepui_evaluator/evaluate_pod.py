@@ -135,6 +135,11 @@ class Loaded:
 
 def _load(storage: Storage, task: EvaluateTask) -> list[Loaded]:
     """The checkpoints to evaluate. Raises ValueError for a trial without a result, and as `load_model`."""
+    path = layout.trial_rows(task.trial)
+    if not storage.exists(path):
+        raise ValueError(f"trial {task.trial} has no result in {storage.uri()}: it must be trained first")
+    trial = read_rows(storage, path, TrialRow)[0]
+
     import torch
 
     from tepui_evaluator.measure import Checkpoint
@@ -142,10 +147,6 @@ def _load(storage: Storage, task: EvaluateTask) -> list[Loaded]:
 
     torch.set_num_threads(task.threads)
     device = torch.device("cuda" if task.gpus else "cpu")
-    path = layout.trial_rows(task.trial)
-    if not storage.exists(path):
-        raise ValueError(f"trial {task.trial} has no result in {storage.uri()}: it must be trained first")
-    trial = read_rows(storage, path, TrialRow)[0]
     upstream = {trial.steps: trial.upstream_error}
     if task.evaluation.checkpoints == "all":
         upstream = _errors_of_kept(storage, task.trial) | upstream
