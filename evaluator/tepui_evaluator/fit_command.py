@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tepui_evaluator.point_table import Columns
     from tepui_evaluator.points import Points
     from tepui_spec.law import ByValue, Difference, Law
 
@@ -33,7 +34,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("table", metavar="TABLE", help="CSV or .parquet file with a row per model")
     parser.add_argument("--x", required=True, metavar="COL", help="column of upstream errors")
-    parser.add_argument("--y", required=True, metavar="COL", help="column of downstream errors")
+    parser.add_argument(
+        "--y",
+        required=True,
+        metavar="COL",
+        nargs="+",
+        help="column of downstream errors; several are fitted one by one",
+    )
     parser.add_argument("--x-se", metavar="COL", help="column of standard errors of x")
     parser.add_argument("--y-se", metavar="COL", help="column of standard errors of y (test images and support seeds)")
     parser.add_argument("--group", metavar="COL", help="column that labels related models (architecture and recipe)")
@@ -53,13 +60,35 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Print the laws of the table; ValueError for anything wrong with it."""
     from tepui_evaluator.laws import fit_laws
-    from tepui_evaluator.point_table import Columns, read_table, split_points
+    from tepui_evaluator.point_table import read_table, split_points
     from tepui_evaluator.what_if import check_target, differences
     from tepui_spec.law import LawTable
 
-    columns = Columns(
+    if args.target is not None:
+        check_target(args.target)
+    if args.y_se is not None and len(args.y) > 1:
+        raise ValueError(f"--y-se {args.y_se} goes with one --y, but there are {len(args.y)}")
+    table = read_table(args.table)
+    laws: list[Law] = []
+    for y in args.y:
+        label: dict[str, ByValue] = {"y": y} if len(args.y) > 1 else {}
+        for by, points in split_points(table, _columns(args, y)):
+            fitted = fit_laws(points, confidence=args.confidence, by={**label, **by}, at=args.at)
+            laws += [_with_needed(law, points, args.target) for law in fitted]
+    compared = differences(laws) if args.compare else ()
+    if args.json:
+        sys.stdout.write(LawTable(laws=tuple(laws), differences=compared).model_dump_json(indent=2) + "\n")
+    else:
+        sys.stdout.write(text(laws, compared))
+    return 0
+
+
+def _columns(args: argparse.Namespace, y: str) -> Columns:
+    from tepui_evaluator.point_table import Columns
+
+    return Columns(
         x=args.x,
-        y=args.y,
+        y=y,
         x_se=args.x_se,
         y_se=args.y_se,
         group=args.group,
@@ -67,18 +96,6 @@ def run(args: argparse.Namespace) -> int:
         accuracy=args.accuracy,
         percent=args.percent,
     )
-    if args.target is not None:
-        check_target(args.target)
-    laws: list[Law] = []
-    for by, points in split_points(read_table(args.table), columns):
-        fitted = fit_laws(points, confidence=args.confidence, by=by, at=args.at)
-        laws += [_with_needed(law, points, args.target) for law in fitted]
-    compared = differences(laws) if args.compare else ()
-    if args.json:
-        sys.stdout.write(LawTable(laws=tuple(laws), differences=compared).model_dump_json(indent=2) + "\n")
-    else:
-        sys.stdout.write(text(laws, compared))
-    return 0
 
 
 def _with_needed(law: Law, points: Points, target: float | None) -> Law:

@@ -34,6 +34,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "standard error negative": (GOOD.replace("0.7,0.01", "0.7,-0.01"), (*DEFAULT, "--y-se", "se")),
     "standard error huge": (GOOD.replace("0.7,0.01", "0.7,0.9"), (*DEFAULT, "--y-se", "se")),
     "confidence in percent": (GOOD, (*DEFAULT, "--confidence", "95")),
+    "one standard error for two columns": (GOOD, ("--x", "err_up", "--y", "err_down", "se", "--y-se", "se")),
     "target outside": (GOOD, (*DEFAULT, "--target", "15")),
     "prediction outside": (GOOD, (*DEFAULT, "--at", "1.5")),
     "ragged row": (GOOD + "e,0.5\n", DEFAULT),

@@ -90,6 +90,13 @@ def test_target_and_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "  frontier: (task pets) - (task cars): +0.000" in printed
 
 
+def test_several_downstream_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each --y column is a group of its own, labelled by the column."""
+    fit(str(ZHAI), "--x", "INet10", "--y", "Pets10", "Birds10", "--accuracy", "--percent", "--json")
+    laws = LawTable.model_validate_json(capsys.readouterr().out).laws
+    assert [law.by for law in laws[::4]] == [{"y": "Pets10"}, {"y": "Birds10"}]
+
+
 def test_fit_imports_nothing_heavy() -> None:
     """Registering imports neither numpy nor scipy; running a CSV imports no torch, pandas or pyarrow."""
     code = (
