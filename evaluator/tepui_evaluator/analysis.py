@@ -1,11 +1,9 @@
 """The analysis of a study: from its rows to points, laws and report, written beside the study."""
 
 import io
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +18,6 @@ from tepui_spec import layout
 from tepui_spec.experiment import Experiment
 from tepui_spec.law import Band, Law
 from tepui_spec.results import CurveRow, TrialRow
-from tepui_spec.source import load_experiment
 from tepui_trainer.rows import from_table, write_rows
 from tepui_trainer.storage import Storage
 
@@ -123,13 +120,8 @@ def stored_experiment(storage: Storage) -> Experiment:
     if len(paths) != 1:
         studies = ", ".join(path.split("/")[1] for path in paths) or "none"
         raise ValueError(f"{storage.uri()} holds the studies: {studies}; name the YAML file of the one that is meant")
-    local = storage.local_path(paths[0])
-    if local is not None:
-        return load_experiment(local)
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "experiment.yaml"
-        copy.write_bytes(storage.read(paths[0]))
-        return load_experiment(copy)
+    # as it was applied: what a later version checks beyond the fields' types is no longer the question
+    return Experiment.model_validate(YAML(typ="safe", pure=True).load(io.BytesIO(storage.read(paths[0]))))
 
 
 def _provenance(experiment: Experiment, analysis: Analysis) -> Provenance:
