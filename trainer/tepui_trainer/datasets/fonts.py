@@ -39,7 +39,7 @@ def fonts() -> Recipe:
     train = [family for family in every if family.slug not in VALIDATION_FAMILIES]
     return Recipe(
         name="fonts",
-        version="tepui_trainer.datasets.fonts 1",
+        version="tepui_trainer.datasets.fonts 2",
         description=f"Latin letters, digits and signs ({len(LATIN)} classes) in {len(every)} open font families, "
         f"light on dark, each image turned, sheared, scaled and moved a little. Split by family: the "
         f"{len(validation)} validation families are never trained on. Characters that a font lacks, or draws "
@@ -60,7 +60,7 @@ def greek() -> Recipe:
     test = [by_slug[slug] for slug in GREEK_TEST_FAMILIES]
     return Recipe(
         name="greek",
-        version="tepui_trainer.datasets.greek 1",
+        version="tepui_trainer.datasets.greek 2",
         description=f"Greek letters that Latin lacks ({len(GREEK)} classes), drawn as the fonts are, in families that "
         f"the upstream task keeps for validation. Split by family: {len(train)} for train, {len(test)} for test.",
         attributions=tuple(family.attribution for family in train + test),

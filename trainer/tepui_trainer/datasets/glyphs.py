@@ -38,7 +38,8 @@ class Face:
 
     def font(self, size_px: float) -> ImageFont.FreeTypeFont:
         """The face as Pillow draws it, at a size in pixels per em."""
-        font = ImageFont.truetype(self.path, size_px)
+        # the other layout engine needs a system library: the same packages must give the same pixels
+        font = ImageFont.truetype(self.path, size_px, layout_engine=ImageFont.Layout.BASIC)
         if self.weight is not None:
             font.set_variation_by_axes([self._on(axis) for axis in font.get_variation_axes()])
         return font
