@@ -12,7 +12,6 @@ setup: .venv/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints-uv.txt
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --build-constraints constraints.txt -r constraints.txt
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --build-constraints constraints.txt -e .
-	$(BIN)/python -m tepui_trainer.prebuild
 	touch $@
 
 data/quickstart/.ready: .venv/.ready
