@@ -14,11 +14,8 @@ setup: .venv/.ready
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --build-constraints constraints.txt -e .
 	touch $@
 
-data/quickstart/.ready: .venv/.ready
+demo: setup
 	$(BIN)/tepui data quickstart --out data/quickstart
-	touch $@
-
-demo: setup data/quickstart/.ready
 	$(BIN)/tepui run examples/quickstart.yaml
 
 lint: setup
