@@ -8,26 +8,37 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the commands to the `tepui` parser."""
     run = subparsers.add_parser("run", help="run a study on this machine, to its laws and report")
     run.add_argument("file", type=Path, metavar="FILE", help="YAML file with an ExperimentSpec")
-    run.add_argument("--parallelism", type=int, metavar="N", help="training pods at a time, in place of the spec's")
-    run.add_argument("--cpus", type=_cores, metavar="N", help="cores that pods may use (default: this machine's)")
+    run.add_argument("--parallelism", type=_positive, metavar="N", help="training pods at a time (default: the spec's)")
+    run.add_argument("--cpus", type=_amount, metavar="N", help="cores that pods may use (default: this machine's)")
     run.set_defaults(run=_run)
     planned = subparsers.add_parser("plan", help="print what a study would run, before anything does")
     planned.add_argument("file", type=Path, metavar="FILE", help="YAML file with an ExperimentSpec")
-    planned.add_argument("--objects", action="store_true", help="print the Kubernetes objects instead, as YAML")
+    planned.add_argument("--objects", action="store_true", help="print the Kubernetes objects instead")
+    planned.add_argument("--images", type=_positive, metavar="N", help="upstream training images (default: the card's)")
+    planned.add_argument("--classes", type=_positive, metavar="N", help="upstream classes (default: the card's)")
+    planned.add_argument(
+        "--flops-per-s", type=_amount, metavar="X", help="operations per second that one GPU, or core, sustains"
+    )
     planned.set_defaults(run=_plan)
     status = subparsers.add_parser("status", help="print where a study on this machine stands")
     status.add_argument("file", type=Path, metavar="FILE", help="YAML file with an ExperimentSpec")
     status.set_defaults(run=_status)
 
 
-def _cores(text: str) -> float:
+def _amount(text: str) -> float:
     try:
-        cores = float(text)
+        amount = float(text)
     except ValueError:
-        cores = 0.0
-    if not 0 < cores <= 1024:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cores above 0 and at most 1024")
-    return cores
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return amount
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -38,11 +49,18 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
+    from tepui_operator.estimate import UpstreamSize
     from tepui_operator.plan_text import objects_text, plan_text
     from tepui_operator.running import load_study
 
+    if (args.images is None) != (args.classes is None):
+        raise ValueError("--images and --classes: give both or neither")
     study = load_study(args.file)
-    print(objects_text(study) if args.objects else plan_text(study, args.file), end="")
+    given = UpstreamSize(args.images, args.classes) if args.images is not None else None
+    text = (
+        objects_text(study) if args.objects else plan_text(study, args.file, given=given, flops_per_s=args.flops_per_s)
+    )
+    print(text, end="")
     return 0
 
 
@@ -55,5 +73,5 @@ def _status(args: argparse.Namespace) -> int:
     status = folder.read_status()
     if status is None:
         raise ValueError(f"study {study.name} has not been run on this machine: no {folder.status}")
-    print(status_text(study, status), end="")
+    print(status_text(study, folder, status), end="")
     return 0

@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 
 from tepui_operator.folder import EngineFolder
 from tepui_operator.interrupts import Interrupts
-from tepui_operator.local_job import LocalJob, check_secrets
+from tepui_operator.local_job import GPU_VARIABLE, LocalJob, check_secrets
 from tepui_operator.lock import engine_lock
 from tepui_operator.machine import Machine, check_fits
 from tepui_operator.manifests import job as job_manifest
@@ -22,6 +22,7 @@ from tepui_operator.observed import Observed
 from tepui_operator.payloads import Site
 from tepui_operator.plan import Plan, plan
 from tepui_operator.pod_client import ForkServer, PodProcess
+from tepui_operator.resources import resources
 from tepui_operator.scheduler import place
 from tepui_operator.study import Study
 from tepui_operator.telling import Teller
@@ -133,8 +134,10 @@ class Engine:
         self._show()
 
     def _start_pods(self) -> None:
-        """Start the waiting Jobs for which there is room."""
+        """Start the waiting Jobs for which there is room, once pods can start at once: they hold cores from then on."""
         assert self._server is not None  # it runs as long as the engine does
+        if not self._server.ready:
+            return
         waiting = [job.demand(self._gpu_resource) for job in self._jobs.values() if job.started_at is None]
         for name in place(waiting, self._free):
             job = self._jobs[name]
@@ -184,7 +187,7 @@ class Engine:
 
     def _hear_server(self, server: ForkServer) -> bool:
         if server.read():
-            return False
+            return True
         self._selector.unregister(server)
         server.close()
         if not server.ready:
@@ -195,7 +198,14 @@ class Engine:
 
     def _start_server(self) -> None:
         log = self._folder.logs / "forkserver.log"
-        self._server = ForkServer(self._pods.preload, log, self._pods.environment, inherit=(self._lock_fd,))
+        asked = self._study.experiment.spec.pods
+        threads = {
+            "OMP_NUM_THREADS": str(resources(asked, "train").threads),
+            "OPENBLAS_NUM_THREADS": "1",  # it starts its threads when it is imported, and pods would not have them
+            **({} if asked.gpus_per_node else {GPU_VARIABLE: ""}),
+        }
+        environment = {**self._pods.environment, **threads}
+        self._server = ForkServer(self._pods.preload, log, environment, inherit=(self._lock_fd,))
         self._selector.register(self._server, selectors.EVENT_READ)
 
     def _running(self) -> Sequence[LocalJob]:

@@ -35,7 +35,7 @@ class PodRequest:
 
     stage: str
     env: dict[str, str]
-    """Its whole environment."""
+    """Its environment, over the fork server's."""
     target: str | None = None
     """`module:function` in place of the installed stage."""
 
@@ -100,7 +100,6 @@ def _run(request: PodRequest, log_fd: int, after_fork: Sequence[Callable[[], Non
     os.close(log_fd)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    os.environ.clear()
     os.environ.update(request.env)
     atexit._clear()  # what the server registered is the server's
     gc.enable()

@@ -8,7 +8,7 @@ from tepui_operator.folder import EngineFolder
 from tepui_operator.local import RunResult
 from tepui_operator.payloads import Site, mlflow_uri
 from tepui_operator.study import Study
-from tepui_operator.view import duration
+from tepui_operator.text import duration, table
 from tepui_spec.headline import Estimate, Headline
 from tepui_spec.status import ExperimentStatus
 
@@ -19,7 +19,7 @@ _HEADINGS = ("task", "shots", "k", "alpha", "e_IR", "models")
 def summary(study: Study, site: Site, folder: EngineFolder, result: RunResult, *, command: str) -> str:
     """Everything a user reads at the end of `tepui run`."""
     status = result.status
-    parts = [_outcome(study, result, command), law_table(study, status.laws), _failures(status, folder)]
+    parts = [_outcome(study, result, command), law_table(study, status.laws), failures_text(status, folder)]
     if status.report is not None:
         parts.append(f"Report: {status.report}")
     uri = mlflow_uri(study, site)
@@ -33,11 +33,9 @@ def law_table(study: Study, laws: tuple[Headline, ...]) -> str:
     if not laws:
         return ""
     rows = [_HEADINGS, *(_row(law) for law in laws)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     confidence = study.experiment.spec.analysis.confidence
     title = f"e_DS = k * e_US^alpha + e_IR, law of the frontier, {confidence:.0%} intervals in brackets:"
-    return "\n".join([title, "", lines[0], "-" * len(lines[0]), *lines[1:]])
+    return f"{title}\n\n{table(rows)}"
 
 
 def _row(law: Headline) -> tuple[str, ...]:
@@ -73,7 +71,8 @@ def _outcome(study: Study, result: RunResult, command: str) -> str:
     return f"Study {study.name} {status.phase.lower()} after {took}{reason}."
 
 
-def _failures(status: ExperimentStatus, folder: EngineFolder) -> str:
+def failures_text(status: ExperimentStatus, folder: EngineFolder) -> str:
+    """Trials that were given up, each with its reason and its logs."""
     if not status.failures:
         return ""
     told = len(status.failures)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from tepui_operator.text import duration
 from tepui_spec.outcome import FREE, Outcome, Progress
 from tepui_spec.status import ExperimentStatus, Failure, Stage
 
@@ -224,18 +225,6 @@ def describe_failure(failure: Failure, log: str) -> str:
     """A trial that is given up."""
     tried = f"{failure.attempts} attempts" if failure.attempts > 1 else "1 attempt"
     return f"GIVEN UP  trial {failure.trial} in {failure.stage} after {tried}: {failure.outcome}; log: {log}"
-
-
-def duration(seconds: float) -> str:
-    """`4.2s`, `1m 20s`, `3h 5m`."""
-    if seconds < 10:
-        return f"{max(0.0, seconds):.1f}s"
-    if seconds < 60:
-        return f"{seconds:.0f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {rest}s"
-    return f"{minutes // 60}h {minutes % 60}m"
 
 
 def default_view() -> View:
