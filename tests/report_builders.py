@@ -97,7 +97,7 @@ def evaluation_points(
     """What the trials measure: the law, one-sided inefficiency, and noise."""
     k, alpha, e_ir = law_at(truth, shots)
     points = []
-    factors = ("model", "data_fraction", "epochs", "seed")
+    factors = {"model": "model", "dataFraction": "data_fraction", "epochs": "epochs", "seed": "seed"}
     for row in trials:
         y = k * row.upstream_error**alpha + e_ir
         y = float(np.clip(y + abs(rng.normal(0, 0.03)) + rng.normal(0, 0.008), 0.001, 0.995))
@@ -106,7 +106,7 @@ def evaluation_points(
                 trial=row.trial, model=row.model, family=row.family, task=truth.task, shots=shots,
                 upstream_error=row.upstream_error, upstream_se=row.upstream_error_se, downstream_error=round(y, 4),
                 downstream_se=math.sqrt(y * (1 - y) / 1000), step=row.steps,
-                factors={name: getattr(row, name) for name in factors},
+                factors={name: getattr(row, column) for name, column in factors.items()},
             )
         )  # fmt: skip
     return points
@@ -138,14 +138,13 @@ def fitted(truth: Truth, shots: int, points: list[EvaluationPoint], kind: LawKin
     )  # fmt: skip
 
 
-def band_of(law: Law) -> Band:
+def band_of(truth: Truth, law: Law) -> Band:
     """A band that widens towards zero."""
     xs = law_grid(law)
     assert law.interval.e_ir is not None
     assert law.k is not None
     assert law.alpha is not None
     lo, hi = law.interval.e_ir
-    truth = next(t for t in TRUTHS if t.task == law.by["task"])
     base = law_at(truth, int(law.by["shots"]))[2] if law.e_ir is None else law.e_ir
     mid = [base + law.k * x**law.alpha for x in xs]
     x_max = xs[-1]
@@ -188,7 +187,7 @@ def simulated_study(
             if n >= 4:
                 fits = [fitted(truth, count, here, kind) for kind in ("frontier", "average", "hull", "all_points")]
                 laws.extend(fits)
-                bands.extend(band_of(law) if law.law in ("frontier", "average") else None for law in fits)
+                bands.extend(band_of(truth, law) if law.law in ("frontier", "average") else None for law in fits)
     evaluation = {"tasks": [t.task for t in truths], "dataRoot": "data", "shots": list(shots)}
     return ReportData(
         study="simulated",

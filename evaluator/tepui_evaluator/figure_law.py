@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -196,7 +197,12 @@ def point_rows(points: Sequence[EvaluationPoint]) -> Rows:
 
 def setting(factors: Mapping[str, Any]) -> str:
     """The factors of a trial in a line."""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in factors.items() if name != "model")
+    return ", ".join(f"{words(name)} {value}" for name, value in factors.items() if name != "model")
+
+
+def words(name: str) -> str:
+    """A field's name as words: dataFraction is data fraction."""
+    return re.sub(r"[A-Z]", lambda found: f" {found[0].lower()}", name)
 
 
 def _line_rows(view: View) -> Rows:

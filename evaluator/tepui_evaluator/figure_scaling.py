@@ -11,23 +11,14 @@ from typing import Literal
 
 import altair as alt
 
-from tepui_evaluator.figure_law import LINES, trial_tooltip, with_se
+from tepui_evaluator.figure_law import LINES, trial_tooltip, with_se, words
 from tepui_evaluator.figures import Layers
 
 MAX_LEVELS = 8
 """Values of a factor that shapes can tell apart."""
-FACTORS = (
-    "data_fraction",
-    "model",
-    "epochs",
-    "batch_size",
-    "lr_peak",
-    "weight_decay",
-    "head_weight_decay",
-    "head_lr_scale",
-)
+FACTORS = ("dataFraction", "model", "epochs", "batchSize", "lrPeak", "weightDecay", "headWeightDecay", "headLrScale")
 """In the order of the pictures; seeds are repeats, not a scale."""
-_TITLES = {"data_fraction": "share of the upstream data", "epochs": "epochs", "model": "model"}
+_TITLES = {"dataFraction": "share of the upstream data", "epochs": "epochs", "model": "model"}
 
 
 def scaled_factors(levels: Mapping[str, Sequence[str | int | float]]) -> dict[str, tuple[str | int | float, ...]]:
@@ -49,7 +40,7 @@ def scaling_chart(
     ordered = all(isinstance(level, int | float) for level in levels)
     scale = alt.Scale(domain=list(levels), range="ordinal" if ordered else "category")
     field = f"f_{factor}:N"
-    title = _TITLES.get(factor, factor.replace("_", " "))
+    title = _TITLES.get(factor, words(factor))
     legend = alt.Legend(title=title, titleOrient="top", columns=3, labelLimit=90)
     line = (
         alt.Chart(alt.NamedData("lines"))

@@ -29,7 +29,7 @@ class EvaluationPoint:
     layer: str = "pooled"
     step: int = 0
     factors: Mapping[str, ByValue] = field(default_factory=dict)
-    """What distinguishes the trial: the swept factors, by field name (data_fraction, epochs, seed, ...)."""
+    """What distinguishes the trial: the swept factors, named as in the spec (dataFraction, epochs, seed, ...)."""
 
 
 @dataclass(frozen=True)

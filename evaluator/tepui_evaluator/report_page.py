@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -76,6 +77,7 @@ def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
+@cache
 def _vega() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, from vl_convert: nothing is fetched."""
     import vl_convert

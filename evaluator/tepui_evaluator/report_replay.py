@@ -13,6 +13,8 @@ from tepui_spec.experiment import Experiment
 from tepui_spec.law import ByValue
 from tepui_spec.sweep import Factors
 
+_FACTORS = frozenset(to_camel(name) for name in Factors.model_fields)
+
 
 def study_yaml(experiment: Experiment) -> str:
     """The experiment as a YAML file that `tepui run` takes: what the user wrote, without defaults."""
@@ -28,7 +30,7 @@ def point_yaml(experiment: Experiment, factors: Mapping[str, ByValue]) -> str:
 
 def trial_factors(factors: Mapping[str, ByValue]) -> dict[str, ByValue]:
     """The factors that a sweep can set, as they are written in a spec."""
-    return {to_camel(name): value for name, value in factors.items() if name in Factors.model_fields}
+    return {name: value for name, value in factors.items() if name in _FACTORS}
 
 
 def _plain(experiment: Experiment) -> dict[str, Any]:
