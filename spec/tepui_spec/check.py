@@ -168,13 +168,13 @@ def _recipes(spec: ExperimentSpec, setting: _Setting) -> Iterator[Problem]:
     used: list[tuple[Path, str]] = list(setting.recipes)
     if not used:
         own = {m.name: m.recipe for m in spec.models}
-        for path, name in setting.models:
-            recipe = own.get(name) or training.recipe
-            if recipe is None:
-                what = f"no recipe is set for {name}: set training.recipe; one of {', '.join(known)}"
-                yield Problem(("spec", "training", "recipe"), what)
-            else:
-                used.append((("spec", "training", "recipe") if own.get(name) is None else path, recipe))
+        without = [name for _, name in setting.models if own.get(name) is None]
+        if without and training.recipe is None:
+            what = f"no recipe is set for {', '.join(without)}: set one here; allowed: {', '.join(known)}"
+            yield Problem(("spec", "training", "recipe"), what)
+        elif without:
+            used.append((("spec", "training", "recipe"), str(training.recipe)))
+        used += [(path, str(own[name])) for path, name in setting.models if own.get(name) is not None]
     for path, name in used:
         if name not in known:
             yield _unknown_recipe(spec, path, name)

@@ -1,6 +1,7 @@
 """The `tepui` command: put together from entry points, so that no part imports another for it."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points, version
@@ -23,18 +24,31 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Exit code 2: the user's mistake; 3: a fault of the world; a bug ends with its traceback."""
     args = parser().parse_args(argv)
+    try:
+        return _answer(args)
+    except BrokenPipeError:  # `tepui crd | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _answer(args: argparse.Namespace) -> int:
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
     except SourceError as error:  # FILE:LINE: first, where editors look for it
-        print(error, file=sys.stderr)
-        return 2
+        message, code = str(error), 2
     except ValueError as error:
-        print(f"tepui: {error}", file=sys.stderr)
-        return 2
+        message, code = f"tepui: {error}", 2
     except TransientError as error:
-        print(f"tepui: {error} (try again later)", file=sys.stderr)
-        return 3
+        message, code = f"tepui: {error} (try again later)", 3
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("tepui_"):
+            raise
+        message, code = f"tepui: this command needs {error.name}, of one of the extras: pip install 'tepui[dev]'", 2
+    print(message, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

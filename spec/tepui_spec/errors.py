@@ -9,6 +9,9 @@ Anything else is a bug and crashes loudly.
 
 from dataclasses import dataclass
 
+MAX_TOLD = 50
+"""Problems of one file that its message tells one by one."""
+
 
 class TransientError(Exception):
     """A fault of the world (a store or server that does not answer) that may be gone at the next try."""
@@ -43,5 +46,6 @@ class SourceError(ValueError):
     def __init__(self, file: str, problems: list[Problem]) -> None:
         self.file = file
         self.problems = tuple(sorted(problems, key=lambda p: p.line or 0))
-        places = (file if p.line is None else f"{file}:{p.line}" for p in self.problems)
-        super().__init__("\n".join(f"{place}: {p}" for place, p in zip(places, self.problems, strict=True)))
+        told = [f"{file if p.line is None else f'{file}:{p.line}'}: {p}" for p in self.problems[:MAX_TOLD]]
+        more = len(self.problems) - len(told)
+        super().__init__("\n".join([*told, f"{file}: and {more:,} more"] if more else told))

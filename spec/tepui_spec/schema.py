@@ -37,8 +37,10 @@ def _plain(node: Schema, definitions: Schema) -> Schema:
         return _plain(target | {k: v for k, v in node.items() if k != "$ref"}, definitions)
     if "anyOf" in node:
         options = [option for option in node["anyOf"] if option != _NULL]
-        assert len(options) == 1, f"the contract has no unions but with null: {node}"
-        return _plain(options[0] | {k: v for k, v in node.items() if k != "anyOf"}, definitions)
+        rest = {k: v for k, v in node.items() if k != "anyOf"}
+        if len(options) > 1:  # none in what a user writes or reads back on a cluster
+            return {"anyOf": [_plain(option, definitions) for option in options]} | _plain(rest, definitions)
+        return _plain(options[0] | rest, definitions)
     plain: Schema = {}
     for key, value in node.items():
         if key in _DROPPED or (key == "default" and value is None):
@@ -49,8 +51,9 @@ def _plain(node: Schema, definitions: Schema) -> Schema:
             required = node.get("required", [])
             plain[key] = {name: _field(field, definitions, name in required) for name, field in value.items()}
         elif key == "prefixItems":  # a tuple of fixed length; all of the contract's have one type
-            plain["items"] = _entry(value[0], definitions)
-            assert all(_entry(v, definitions) == plain["items"] for v in value), f"entries of several types: {node}"
+            entries = [_entry(entry, definitions) for entry in value]
+            plain["items"] = max(entries, key=len)  # the one that may be null, if any
+            assert all(entry.items() <= plain["items"].items() for entry in entries), f"several types: {node}"
         elif key == "items":
             plain[key] = _entry(value, definitions)
         elif key == "additionalProperties" and isinstance(value, dict):
@@ -88,6 +91,8 @@ def node_at(schema: Schema, path: Sequence[str | int]) -> Schema | None:
 
 def kind(node: Schema) -> str:
     """A field's type, as short as kubectl writes it: `integer`, `[]number`, `map[string]string`, `object`."""
+    if "anyOf" in node:
+        return " or ".join(kind(option) for option in node["anyOf"])
     if node["type"] == "array":
         return f"[]{kind(node['items'])}"
     below = node.get("additionalProperties")

@@ -1,7 +1,7 @@
 """From a YAML file to an Experiment, with everything that is wrong with it at once, each by line and field."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,13 +37,23 @@ def load_experiment(path: str | Path) -> Experiment:
     try:
         experiment = Experiment.model_validate_json(json.dumps(root.plain()), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
-        found = (_problem(root, details) for details in error.errors(include_url=False))
-        problems += [p for p in found if p.path not in unread]
+        found = [_problem(root, details) for details in error.errors(include_url=False)]
+        problems += _without_echoes(found, unread)
     if experiment is not None and not problems:
         problems += [_located(root, p) for p in check(experiment)]
     if experiment is None or problems:
         raise SourceError(str(path), problems)
     return experiment
+
+
+def _without_echoes(problems: Iterable[Problem], unread: set[tuple[str | int, ...]]) -> list[Problem]:
+    """Leave out what only follows from a value that could not be read, or from a list's wrong entries.
+
+    Pydantic counts a list's right entries only, and calls it too short.
+    """
+    kept = [p for p in problems if p.path not in unread]
+    above = {path[:depth] for path in (*unread, *(p.path for p in kept)) for depth in range(len(path))}
+    return [p for p in kept if not (p.what.startswith("too short") and p.path in above)]
 
 
 def _problem(root: Node, details: ErrorDetails) -> Problem:
@@ -68,6 +78,8 @@ def _wrong(kind: str, node: Node) -> str:
         return "empty"
     if kind in ("too_long", "string_too_long"):
         return f"too long ({len(cast(str | list[Node], value))})"
+    if value is None:
+        return "no value"
     return _WRONG.get(kind, f"{_KINDS[type(value)]} is the wrong type")
 
 
@@ -88,7 +100,6 @@ _KINDS = {
     str: "text",
     list: "a list",
     dict: "a mapping",
-    type(None): "nothing",
 }
 
 
@@ -127,4 +138,5 @@ def _located(root: Node, problem: Problem) -> Problem:
 def _shown(node: Node) -> str | None:
     if node.text is None:
         return None
-    return shorten(json.dumps(node.text, ensure_ascii=False) if isinstance(node.value, str) else node.text or "null")
+    text = shorten(node.text)
+    return json.dumps(text, ensure_ascii=False) if isinstance(node.value, str) else text or "null"
