@@ -19,18 +19,18 @@
 
   // ---- which task and shots are looked at
   const form = document.getElementById("controls");
+  const radios = (name) => [...form.querySelectorAll(`input[name=${name}]`)];
   const keys = Object.keys(data.views);
   let current = keys.findLast((k) => data.views[k].task === data.views[keys[0]].task);
   const choose = (key) => {
     current = key;
     const view = data.views[key];
-    for (const input of form.elements.task) input.checked = input.value === view.task;
-    for (const input of form.elements.shots) {
+    for (const input of radios("task")) input.checked = input.value === view.task;
+    for (const input of radios("shots")) {
       input.checked = Number(input.value) === view.shots;
       input.disabled = !(`${view.task}-${input.value}` in data.views);
     }
   };
-  const asList = (group) => (group instanceof RadioNodeList ? group : [group]);
 
   // ---- charts
   const views = new Map(); // element -> Vega view, to be finalised before it is drawn again
@@ -41,7 +41,7 @@
       for (const part of spec.concat) part.width = Math.max(180, Math.floor((width - 38) / spec.columns) - 84);
     } else if (spec.facet) {
       const grid = Boolean(spec.facet.column);
-      const count = grid ? asList(form.elements.shots).length : (spec.columns = columnsFor(width, spec.columns ?? 4));
+      const count = grid ? radios("shots").length : (spec.columns = columnsFor(width, spec.columns ?? 4));
       spec.spec.width = Math.max(grid ? 92 : 130, Math.floor((width - 100) / count) - (grid ? 16 : 66));
       spec.spec.height = Math.round(spec.spec.width * 0.72);
     }
