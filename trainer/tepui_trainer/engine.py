@@ -4,6 +4,7 @@ B images of this process in a step, b images of a micro-batch, C classes
 """
 
 import logging
+import math
 import os
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -75,7 +76,8 @@ class EngineConfig:
             "train_batch_size": self.batch_size,
             "train_micro_batch_size_per_gpu": self.micro_batch_size,
             "gradient_accumulation_steps": self.micro_batches,
-            "gradient_clipping": self.clip_norm,
+            # at stage 0 we clip: DeepSpeed does it one parameter at a time, with a collective, and forgets the norm
+            "gradient_clipping": 0.0 if self.zero_stage == 0 else self.clip_norm,
             "zero_optimization": {"stage": self.zero_stage},
             # momentum SGD is elementwise, so it may work on ZeRO's flat partitions; DeepSpeed has not tested it
             "zero_allow_untested_optimizer": True,
@@ -105,6 +107,7 @@ class Engine:
         # with one process there is nobody to sum gradients with
         engine.enable_backward_allreduce = gang.world_size > 1 or config.zero_stage > 0
         self.deepspeed: Any = engine
+        self._groups: list[dict[str, Any]] = engine.optimizer.param_groups
 
     @property
     def module(self) -> nn.Module:
@@ -116,7 +119,7 @@ class Engine:
 
         Raises PeerLost if another process is gone.
         """
-        set_learning_rate(self.deepspeed.optimizer.param_groups, lr)
+        set_learning_rate(self._groups, lr)
         images = torch.split(images_BCHW.to(self.gang.device, non_blocking=True), self.config.micro_batch_size)
         labels = torch.split(labels_B.to(self.gang.device, non_blocking=True), self.config.micro_batch_size)
         total = torch.zeros((), dtype=torch.float64, device=self.gang.device)
@@ -125,11 +128,11 @@ class Engine:
             for index, (images_bCHW, labels_b) in enumerate(zip(images, labels, strict=True)):
                 loss = losses(self.deepspeed(images_bCHW), labels_b, self._recipe).mean()
                 self.deepspeed.backward(loss)
-                if want_norm and index == len(images) - 1 and self.config.zero_stage == 0:
-                    norm = _norm_of_gradients(self.module)
+                if index == len(images) - 1 and self.config.zero_stage == 0:
+                    norm = self._clip()
                 self.deepspeed.step()
                 total += loss.detach()
-        if want_norm and norm is None:
+        if want_norm and self.config.zero_stage > 0:
             norm = torch.as_tensor(self.deepspeed.get_global_grad_norm())
         return Step(total / len(images), norm)
 
@@ -141,6 +144,11 @@ class Engine:
         with torch.no_grad():
             logits_BC = self.deepspeed(images_BCHW.to(self.gang.device, non_blocking=True))
         return cast(torch.Tensor, logits_BC).float()
+
+    def _clip(self) -> torch.Tensor:
+        """Clips the gradients, which are whole and the same on all ranks at stage 0; returns their norm before."""
+        parameters = [parameter for group in self._groups for parameter in group["params"]]
+        return torch.nn.utils.clip_grad_norm_(parameters, self.config.clip_norm or math.inf)
 
     def share_buffers(self) -> None:
         """Give every rank the leader's running statistics, so that all ranks evaluate one and the same model."""
@@ -156,10 +164,6 @@ class Step:
 
     loss: torch.Tensor
     grad_norm: torch.Tensor | None
-
-
-def _norm_of_gradients(model: nn.Module) -> torch.Tensor:
-    return torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
 
 
 def _quiet_deepspeed(device_type: str) -> Any:

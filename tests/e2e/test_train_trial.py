@@ -1,0 +1,266 @@
+"""Training trials as real processes: killed, resumed, preempted, diverged, spread over ZeRO stages and ranks."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from data_builders import image_folder, images
+from tepui_spec import layout
+from tepui_spec.experiment import CustomModel
+from tepui_spec.outcome import Outcome
+from tepui_spec.results import CurveRow, TrialRow
+from tepui_spec.trial import Placement, TrainTask
+from tepui_trainer.rows import read_rows
+from tepui_trainer.storage import Storage
+from training_pods import Died, Pod, manifests, results, run, stripes, train_task, wait_for
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 training and 24 test images."""
+    folder = tmp_path_factory.mktemp("data") / "stripes"
+    stripes(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a run gives that nothing happens to."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    task = train_task(data, folder / "store")
+    code, pod = run(task, folder)
+    assert code == 0, pod.log.read_text()
+    return results(task, folder / "store")
+
+
+def losses(task: TrainTask, storage: Path) -> list[float]:
+    """The curve's training losses, by step."""
+    rows = read_rows(Storage(str(storage)), layout.curve_rows(task.trial), CurveRow)
+    return [row.value for row in rows if row.metric == "train_loss"]
+
+
+def trial_row(task: TrainTask, storage: Path) -> TrialRow:
+    """The trial's row."""
+    (row,) = read_rows(Storage(str(storage)), layout.trial_rows(task.trial), TrialRow)
+    return row
+
+
+def test_finished_trial(data: Path, tmp_path: Path) -> None:
+    """A trial leaves its row, its curve, one checkpoint of weights only, and is not computed again."""
+    task = train_task(data, tmp_path / "store")
+    code, pod = run(task, tmp_path)
+    assert code == 0, pod.log.read_text()
+    row = trial_row(task, tmp_path / "store")
+    assert (row.steps, row.examples_seen, row.train_images, row.upstream_n) == (240, 3840, 96, 24)
+    curve = losses(task, tmp_path / "store")
+    assert len(curve) == 5
+    assert curve[-1] < 0.9 * curve[0]
+    (manifest,) = manifests(task, tmp_path / "store")
+    assert sorted(file.name for file in manifest.parent.iterdir()) == ["manifest.json", "model.safetensors"]
+    before = results(task, tmp_path / "store")
+    code, pod = run(task, tmp_path)
+    assert code == 0
+    assert pod.report.reused
+    assert results(task, tmp_path / "store") == before
+
+
+@pytest.mark.parametrize(
+    "died",
+    [
+        Died("optimizer-"),
+        Died("model.safetensors"),
+        Died("manifest.json"),
+        Died("optimizer-", 3),
+        Died("model.safetensors", 4),
+        Died("manifest.json", 5),
+        Died("trial.parquet"),
+        Died("curve.parquet"),
+        Died("finished.json"),
+    ],
+    ids=lambda died: f"{died.part}{died.occurrence}",
+)
+def test_killed_and_resumed(died: Died, data: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    """kill -9 before any of its writes, then another attempt: the same rows and weights, bit for bit."""
+    task = train_task(data, tmp_path / "store")
+    code, pod = run(task, tmp_path / "killed", died=died)
+    assert code == -signal.SIGKILL, pod.log.read_text()
+    code, pod = run(task, tmp_path / "resumed")
+    assert code == 0, pod.log.read_text()
+    assert results(task, tmp_path / "store") == undisturbed
+
+
+def test_killed_many_times(data: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    """Killed from outside after every second new checkpoint until none is left to do: the same, bit for bit."""
+    task = train_task(data, tmp_path / "store")
+    kills, code = 0, -signal.SIGKILL
+    while code != 0:
+        before = manifests(task, tmp_path / "store")
+        pod = Pod(task, tmp_path / f"attempt{kills}")
+        while pod.process.is_alive() and not set(manifests(task, tmp_path / "store")[-1:]) - set(before):
+            pod.process.join(0.005)
+        pod.process.kill()
+        code = pod.wait()
+        kills += code != 0
+    assert kills >= 2
+    assert results(task, tmp_path / "store") == undisturbed
+
+
+def test_preempted(data: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    """SIGTERM ends a pod as preempted, after a checkpoint of its last step, from which the next attempt goes on."""
+    task = train_task(data, tmp_path / "store", checkpoint_every_s=0.5)
+    pod = Pod(task, tmp_path / "stopped", TEPUI_PROGRESS=str(tmp_path / "progress.json"))
+    wait_for((tmp_path / "progress.json").exists, pod)
+    pod.signal(signal.SIGTERM)
+    assert pod.wait() == 44, pod.log.read_text()
+    assert pod.report.outcome is Outcome.PREEMPTED
+    assert manifests(task, tmp_path / "store")
+    code, pod = run(task, tmp_path / "resumed")
+    assert code == 0, pod.log.read_text()
+    assert "resuming" in pod.log.read_text()
+    assert results(task, tmp_path / "store") == undisturbed
+
+
+def interrupted(data: Path, tmp_path: Path) -> TrainTask:
+    """A trial with two intact checkpoints."""
+    task = train_task(data, tmp_path / "store")
+    code, pod = run(task, tmp_path / "killed", died=Died("optimizer-", 4))
+    assert code == -signal.SIGKILL, pod.log.read_text()
+    assert len(manifests(task, tmp_path / "store")) == 2
+    return task
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "missing", "manifest"])
+def test_newest_checkpoint_damaged(damage: str, data: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    """A damaged newest checkpoint is passed over with a warning; the one before it gives the same result."""
+    task = interrupted(data, tmp_path)
+    newest = manifests(task, tmp_path / "store")[-1]
+    weights = newest.parent / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    if damage == "flipped":
+        content[-9] ^= 1
+        weights.write_bytes(content)
+    elif damage == "truncated":
+        weights.write_bytes(content[:-100])
+    elif damage == "missing":
+        weights.unlink()
+    else:
+        newest.write_bytes(newest.read_bytes()[:-20])
+    code, pod = run(task, tmp_path / "resumed")
+    assert code == 0, pod.log.read_text()
+    assert "passing over the checkpoint" in pod.log.read_text()
+    assert results(task, tmp_path / "store") == undisturbed
+
+
+def test_all_checkpoints_damaged(data: Path, tmp_path: Path) -> None:
+    """With checkpoints and none intact a pod ends with the Checkpoint class, and never starts at step 0."""
+    task = interrupted(data, tmp_path)
+    for manifest in manifests(task, tmp_path / "store"):
+        (manifest.parent / "model.safetensors").write_bytes(b"")
+    code, pod = run(task, tmp_path / "resumed")
+    assert code == 47, pod.log.read_text()
+    assert "none is intact" in pod.report.message
+
+
+def test_diverged(data: Path, tmp_path: Path) -> None:
+    """A non-finite loss ends the trial as diverged; checkpoints that stand hold finite weights."""
+    task = train_task(data, tmp_path / "store", optimizer="sgd", lr_peak=100.0, clip_norm=0.0, schedule="constant")
+    code, pod = run(task, tmp_path)
+    assert code == 42, pod.log.read_text()
+    assert "lrPeak 100" in pod.report.message
+    from tepui_trainer.checkpoint import load_model
+
+    for manifest in manifests(task, tmp_path / "store"):
+        model = load_model(Storage(str(tmp_path / "store")), task.trial, int(manifest.parent.name[5:]))
+        assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_user_mistakes(data: Path, tmp_path: Path) -> None:
+    """Mistakes in a spec end with their class and a message that names the field or the place."""
+    wrong_name = CustomModel(name="wrong", timm="vit_tiny_patch17_224")
+    code, pod = run(train_task(data, tmp_path / "store", model=wrong_name), tmp_path / "name")
+    assert code == 40
+    assert "vit_tiny_patch16_224" in pod.report.message
+    code, pod = run(train_task(data, tmp_path / "store", placement=Placement(micro_batch_size=5)), tmp_path / "micro")
+    assert code == 40
+    assert "training.microBatchSize is 5" in pod.report.message
+    code, pod = run(train_task(tmp_path / "nothing", tmp_path / "store"), tmp_path / "data")
+    assert code == 41
+    assert "nothing" in pod.report.message
+    assert not (tmp_path / "store").exists()
+
+
+def test_other_data_under_the_same_name(data: Path, tmp_path: Path) -> None:
+    """A finished trial is not taken for one on data that have changed since."""
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    task = train_task(copy, tmp_path / "store", epochs=1)
+    assert run(task, tmp_path)[0] == 0
+    shutil.rmtree(copy)
+    stripes(copy, 90, 24)
+    code, pod = run(task, tmp_path)
+    assert code == 41, pod.log.read_text()
+    assert "contentHash" in pod.report.message
+
+
+def test_corrupt_images_counted_over_attempts(tmp_path: Path) -> None:
+    """Corrupt images met before a kill are counted once in the row, as in an undisturbed run."""
+    for split, count in (("train", 96), ("test", 24)):
+        image_folder(tmp_path / "data", split, images(count))
+        for name in ("class0/00000.png", "class1/00004.png"):
+            (tmp_path / "data" / split / name).write_bytes(b"no image")
+    found = {}
+    for name, died in (("plain", None), ("killed", Died("manifest.json", 3))):
+        task = train_task(
+            tmp_path / "data", tmp_path / name / "store", format_="imagefolder", epochs=10, max_corrupt_share=0.1
+        )
+        if died:
+            assert run(task, tmp_path / name / "a", died=died)[0] == -signal.SIGKILL
+        code, pod = run(task, tmp_path / name / "b")
+        assert code == 0, pod.log.read_text()
+        found[name] = results(task, tmp_path / name / "store")
+        assert trial_row(task, tmp_path / name / "store").corrupt_images == 4
+    assert found["plain"] == found["killed"]
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_zero_stages(stage: int, data: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    """Every ZeRO stage learns as stage 0 does, and resumes from its own checkpoints to the same bits."""
+    (tmp_path / "stage0").mkdir()
+    (tmp_path / "stage0" / "curve.parquet").write_bytes(undisturbed["curve"])
+    rows = read_rows(Storage(str(tmp_path / "stage0")), "curve.parquet", CurveRow)
+    expected = [row.value for row in rows if row.metric == "train_loss"]
+    placement = Placement.model_validate({"zero_stage": stage})
+    task = train_task(data, tmp_path / "store", placement=placement)
+    code, pod = run(task, tmp_path / "plain")
+    assert code == 0, pod.log.read_text()
+    assert losses(task, tmp_path / "store") == pytest.approx(expected, rel=1e-3)
+    killed = train_task(data, tmp_path / "killed", placement=placement)
+    assert run(killed, tmp_path / "a", died=Died("optimizer-", 4))[0] == -signal.SIGKILL
+    code, pod = run(killed, tmp_path / "b")
+    assert code == 0, pod.log.read_text()
+    assert results(killed, tmp_path / "killed") == results(task, tmp_path / "store")
+
+
+@pytest.mark.parametrize("micro_batch_size", [4, 16])
+def test_micro_batches_and_sgd(micro_batch_size: int, data: Path, tmp_path: Path) -> None:
+    """Gradients add up over micro-batches to those of the whole batch."""
+    model = CustomModel(name="exact", timm="vit_tiny_patch16_224", args={"patch_size": 4, "embed_dim": 16, "depth": 1})
+    found = []
+    for placement in (Placement(), Placement(micro_batch_size=micro_batch_size)):
+        task = train_task(
+            data,
+            tmp_path / str(placement.micro_batch_size),
+            model=model.model_copy(update={"args": model.args | {"num_heads": 2}}),
+            placement=placement,
+            optimizer="sgd",
+            lr_peak=0.02,
+            epochs=5,
+        )
+        code, pod = run(task, tmp_path / f"pod{placement.micro_batch_size}")
+        assert code == 0, pod.log.read_text()
+        found.append(losses(task, tmp_path / str(placement.micro_batch_size)))
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
