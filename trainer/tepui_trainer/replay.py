@@ -48,7 +48,7 @@ class Sender:
         try:
             return self._send(spool)
         except Exception:
-            self._run_id.clear()  # what the run holds is unknown now, and it may be gone
+            self.forget()  # what the run holds is unknown now, and it may be gone
             raise
 
     def _send(self, spool: Spool) -> bool:
@@ -65,6 +65,12 @@ class Sender:
         if events:
             spool.confirm(events[-1].end)
         return bool(events)
+
+    def forget(self) -> None:
+        """Find runs, and what they hold, anew: another sender, or another spool, may have added to them."""
+        self._run_id.clear()
+        self._known.clear()
+        self._unread.clear()
 
     def connect(self) -> None:
         """Open the destination; an SQLite file gets its tables."""

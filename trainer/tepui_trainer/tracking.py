@@ -223,6 +223,7 @@ def _replay(sender: Sender, storage: Storage, path: str) -> bool:
         spool = Spool.adopt(local)
         if spool is None:
             return True
+        sender.forget()
         try:
             while sender.send(spool):
                 pass
