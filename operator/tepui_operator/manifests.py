@@ -45,7 +45,7 @@ def objects(study: Study, child: Child, site: Site, owner: Owner | None = None) 
     """The objects of one child, in the order of creation."""
     asked = resources(study.experiment.spec.pods, child.stage)
     made = job(study, child, site, owner)
-    return (_service(made), made) if asked.pods > 1 else (made,)
+    return (_service(study, child, owner), made) if asked.pods > 1 else (made,)
 
 
 def job(study: Study, child: Child, site: Site, owner: Owner | None = None) -> Manifest:
@@ -143,16 +143,17 @@ def _gang_variables(child: Child, asked: PodResources) -> dict[str, str]:
     return {"MASTER_ADDR": f"{child.name}-0.{child.name}", "MASTER_PORT": str(MASTER_PORT)}
 
 
-def _service(job: Manifest) -> Manifest:
+def _service(study: Study, child: Child, owner: Owner | None) -> Manifest:
     """Names for the pods of a gang, known before they are ready: they wait for each other."""
-    name = job["metadata"]["name"]
+    metadata = _metadata(study, child, owner)
+    metadata.pop("annotations", None)
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {key: value for key, value in job["metadata"].items() if key != "annotations"},
+        "metadata": {**metadata, "labels": _labels(study, child)},
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
-            "selector": {"batch.kubernetes.io/job-name": name},
+            "selector": {"batch.kubernetes.io/job-name": child.name},
         },
     }

@@ -13,6 +13,10 @@ from tepui_spec.cost import GpuBytes
 from tepui_spec.pods import Pods
 
 UNKNOWN = "not known"
+ADVICE = (
+    "To make it fit: a smaller training.microBatchSize (activations), a higher training.deepspeed.zeroStage or more "
+    "GPUs (optimizer, then gradients, then weights)."
+)
 
 
 def plan_text(study: Study, file: Path, *, given: UpstreamSize | None = None, flops_per_s: float | None = None) -> str:
@@ -74,7 +78,9 @@ def _memory(study: Study, found: list[ModelEstimate]) -> str:
     )
     rows = [("model", "weights", "gradients", "optimizer", "activations", "sum", "")]
     rows += [(model.name, *_parts(model.memory), _verdict(model)) for model in found]
-    return f"{title}\n{table(rows, right=frozenset({1, 2, 3, 4, 5}))}"
+    too_large = any(m.memory is not None and m.memory.total > m.memory_limit_bytes for m in found)
+    advice = f"\n{ADVICE}" if too_large else ""
+    return f"{title}\n{table(rows, right=frozenset({1, 2, 3, 4, 5}))}{advice}"
 
 
 def _parts(memory: GpuBytes | None) -> tuple[str, str, str, str, str]:
@@ -100,11 +106,11 @@ def _hours(study: Study, found: list[ModelEstimate], rate: float) -> str:
     pods = study.experiment.spec.pods
     unit, one = _unit(pods), "GPU" if pods.gpus_per_node else "core"
     hours = [model.hours for model in found if model.hours is not None]
-    assumed = f"if each {one} sustains {rate / 1e9:,.3g} GFLOP/s (--flops-per-s says otherwise)"
+    assumed = f"if each {one} sustains {si(rate, 'FLOP/s')} (--flops-per-s says otherwise)"
     if not hours:
         return f"Training: {unit} {UNKNOWN}"
     unknown = f", and {len(found) - len(hours)} models whose cost is {UNKNOWN}" if len(hours) < len(found) else ""
-    return f"Training: about {sum(hours):.3g} {unit}{unknown}, {assumed}"
+    return f"Training: about {_amount(sum(hours))} {unit}{unknown}, {assumed}"
 
 
 def _objects(study: Study) -> str:
@@ -115,6 +121,10 @@ def _objects(study: Study) -> str:
         f"Objects: {trials:,} training Jobs{gang}, {trials:,} evaluation Jobs, {interim + 1} analysis Jobs; "
         f"a failed attempt adds one (`--objects` prints them)"
     )
+
+
+def _amount(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}"
 
 
 def _unit(pods: Pods) -> str:

@@ -16,12 +16,13 @@ def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset())
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def si(number: float) -> str:
-    """Three digits and a letter: 21.7k, 5.72M, 1.3e+21."""
+def si(number: float, unit: str = "") -> str:
+    """Three digits and a letter: 21.7k, 5.72M, 1.3e+21; with a unit, apart from the number: 125 TFLOP/s."""
+    space = " " if unit else ""
     for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if factor <= number < 1e3 * factor:
-            return f"{number / factor:.3g}{letter}"
-    return f"{number:.3g}"
+            return f"{number / factor:.3g}{space}{letter}{unit}"
+    return f"{number:.3g}{space}{unit}"
 
 
 def size(number: float) -> str:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import pty
 import select
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -28,6 +30,7 @@ class Bench:
         self.storage = folder / "results"
         self.engines: list[subprocess.Popen[str]] = []
         self.gates: list[Gate] = []
+        self.screens: list[Screen] = []
         (folder / "gates").mkdir(parents=True)
         sweep = {"grid": {"model": ["tiny"], "seed": [0, 1, 2, 3]}}
         self.write_spec(**{"sweep": sweep, "parallelism": 2, **spec})
@@ -43,21 +46,27 @@ class Bench:
 
     def start(self, cpus: float = 2, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         """Start an engine."""
+        self.engines.append(self._popen(cpus, env or {}, subprocess.PIPE))
+        return self.engines[-1]
+
+    def _popen(self, cpus: float, env: Mapping[str, str], output: int) -> "subprocess.Popen[str]":
         variables = {
             **os.environ,
             "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}",
             "TEPUI_TEST_SCRIPT": str(self.folder / "script.json"),
-            **(env or {}),
+            **env,
         }
-        engine = subprocess.Popen(
-            [sys.executable, str(HERE / "run_engine.py"), str(self.file), str(cpus)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=variables,
-        )
-        self.engines.append(engine)
-        return engine
+        command = [sys.executable, str(HERE / "run_engine.py"), str(self.file), str(cpus)]
+        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True, env=variables)
+
+    def start_on_terminal(self) -> "Screen":
+        """Start an engine whose output is a terminal of 120 by 40 characters."""
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (40, 120))
+        self.engines.append(self._popen(2, {"TERM": "xterm"}, theirs))
+        os.close(theirs)
+        self.screens.append(Screen(ours))
+        return self.screens[-1]
 
     def run(self, cpus: float = 2, env: Mapping[str, str] | None = None) -> tuple[int, str]:
         """Run an engine to its end: its exit code and output."""
@@ -91,6 +100,8 @@ class Bench:
         """Open all gates, and end what a failed test left behind."""
         for gate in self.gates:
             gate.close()
+        for screen in self.screens:
+            screen.close()
         for engine in self.engines:
             if engine.poll() is None:
                 engine.kill()
@@ -128,6 +139,26 @@ class Gate:
         """Open it, and be done with it."""
         self.open()
         os.close(self._arrival)
+
+
+class Screen:
+    """What an engine draws on its terminal."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.text = ""
+
+    def read_until(self, wanted: str) -> None:
+        """Return when the text was drawn. Fails when the engine ends without it."""
+        while wanted not in self.text:
+            try:
+                self.text += os.read(self._descriptor, 65_536).decode(errors="replace")
+            except OSError as error:  # EIO: nobody holds the terminal any more
+                raise AssertionError(f"{wanted!r} was never drawn: {self.text}") from error
+
+    def close(self) -> None:
+        """Close the terminal."""
+        os.close(self._descriptor)
 
 
 def gone(pid: int) -> None:

@@ -3,6 +3,7 @@
 The script is a JSON file (TEPUI_TEST_SCRIPT) with one entry per "stage-seed" (analysis: "analyse"):
     exit: [codes of attempts 0, 1, ...]   how attempts end; the last code counts for all later ones; default 0
     gate: N                               before step N, write to gates/{key}.at and read gates/{key}.go (FIFOs)
+    deaf: true                            do not listen to SIGTERM
     grandchild: true                      start a process in a session of its own that outlives its parent
 A training pod counts to ten in a checkpoint file, one step a line, and goes on from where it stopped; its row is the
 number of steps that it saw in all. What ran is told in `calls.jsonl` in the storage.
@@ -66,7 +67,7 @@ def train() -> int:
         child = subprocess.Popen([sys.executable, "-c", _DEAF], start_new_session=True)
         _call(root, key, task.attempt, "grandchild", child=child.pid)
     try:
-        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if script.get("deaf") else _stop)
         for step in range(begin, STEPS):
             if step == script.get("gate"):
                 _pass_gate(key)

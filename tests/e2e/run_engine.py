@@ -1,5 +1,6 @@
 """`tepui run` with the tests' own stages: `run_engine.py FILE [CPUS]`. A program, so that tests can kill it."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from tepui_operator.running import run_file
 
 def main(file: str, cpus: str = "2") -> int:
     """Run the study in `file`; the user's mistakes end as they do in `tepui run`."""
+    pods = Pods(preload=(os.environ.get("TEPUI_TEST_PRELOAD", "engine_stages"),), targets=TARGETS)
     try:
-        code, _ = run_file(Path(file), cpus=float(cpus), pods=Pods(preload=("engine_stages",), targets=TARGETS))
+        code, _ = run_file(Path(file), cpus=float(cpus), pods=pods)
     except ValueError as error:
         print(f"tepui: {error}", file=sys.stderr)
         return 2

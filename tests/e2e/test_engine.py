@@ -188,6 +188,51 @@ def test_a_stop_signal_lets_pods_save(bench: Callable[..., Bench], number: signa
     assert set(study.rows().values()) == {DONE}
 
 
+def test_a_second_signal_ends_pods_at_once(bench: Callable[..., Bench]) -> None:
+    """Pods that do not listen to SIGTERM are killed when the user asks again; their checkpoints are kept."""
+    study = bench()
+    study.script({"train-1": {"gate": 5, "deaf": True}})
+    gate = study.gate("train-1")
+    engine = study.start()
+    gate.reached()
+    (victim,) = [call["pid"] for call in study.calls("begin") if call["key"] == "train-1"]
+    engine.send_signal(signal.SIGINT)
+    assert engine.stdout is not None
+    for line in engine.stdout:
+        if "stopping: " in line:
+            break
+    output = end_by_signal(engine, signal.SIGINT)
+    assert engine.returncode == 130, output
+    gone(victim)
+    code, output = study.run()
+    assert code == 0, output
+    assert [c["step"] for c in study.calls("begin") if c["key"] == "train-1"] == [0, 5]
+
+
+def test_what_cannot_be_preloaded_is_said(bench: Callable[..., Bench]) -> None:
+    """When the imports that pods need fail, the engine ends and names the log that holds the reason."""
+    study = bench()
+    code, output = study.run(env={"TEPUI_TEST_PRELOAD": "no_such_module"})
+    log = study.storage / "studies/study/logs/forkserver.log"
+    assert code == 1
+    assert f"what pods need could not be imported; see {log}" in output
+    assert "No module named 'no_such_module'" in log.read_text()
+
+
+def test_on_a_terminal_the_study_is_drawn(bench: Callable[..., Bench]) -> None:
+    """With a terminal for output, running pods are shown with their step and loss, and the laws stay at the end."""
+    study = bench()
+    study.script({"train-1": {"gate": 5}})
+    gate = study.gate("train-1")
+    screen = study.start_on_terminal()
+    gate.reached()
+    screen.read_until("5/10")
+    assert "0.2000" in screen.text
+    gate.open()
+    screen.read_until("Report: ")
+    assert "4/4 trials completed" in screen.text
+
+
 def test_one_engine_at_a_time(bench: Callable[..., Bench]) -> None:
     """A second engine on the same study is refused with the first one's process id; the first goes on unharmed."""
     study = bench()
