@@ -197,7 +197,11 @@ def point_rows(points: Sequence[EvaluationPoint]) -> Rows:
 
 def setting(factors: Mapping[str, Any]) -> str:
     """The factors of a trial in a line."""
-    return ", ".join(f"{words(name)} {value}" for name, value in factors.items() if name != "model")
+    return ", ".join(
+        f"{words(name)} {value:g}" if isinstance(value, float) else f"{words(name)} {value}"
+        for name, value in factors.items()
+        if name != "model"
+    )
 
 
 def words(name: str) -> str:

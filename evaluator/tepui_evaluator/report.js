@@ -52,6 +52,16 @@
       ...spec.config.legend, columns: 2, layout: { top: { direction: "vertical", margin: 6 } } } };
     return spec;
   };
+  // the mouse passes through what lies on top of the points: laws, band, labels
+  const THROUGH = new Set(["line", "area", "rule", "rect", "text"]);
+  const passive = (marks) => marks.forEach((mark) => {
+    if (mark.marks) passive(mark.marks);
+    else if (THROUGH.has(mark.type)) mark.interactive = false;
+  });
+  const patch = (name) => (compiled) => {
+    if (["law", "scaling", "overview"].includes(name)) passive(compiled.marks);
+    return compiled;
+  };
   async function draw(element) {
     const name = element.dataset.chart;
     const byView = name === "law" || name === "scaling";
@@ -70,6 +80,7 @@
       logLevel: 1, // errors only: a law without a band or floor leaves a layer empty, which Vega warns of
       actions: { export: true, source: false, compiled: false, editor: false },
       downloadFileName: byView ? `${name}-${current}` : name,
+      patch: patch(name),
       tooltip: { theme: "custom", disableDefaultStyle: false },
     });
     views.set(element, { finalize });

@@ -97,7 +97,14 @@ def test_draws_quietly(tab: Page, url: str, width: int, dark: bool) -> None:
 
 
 def test_hover_shows_the_trial(page: Page, data: ReportData) -> None:
-    """The mouse over a point of the law brings up its trial's hash, model and errors."""
+    """The mouse over a point of the law brings up its trial's hash, model and errors; no line is in the way."""
+    in_the_way = """[...document.querySelectorAll('[data-chart=law] .mark-symbol.role-mark path')].filter(mark => {
+        const box = mark.getBoundingClientRect();
+        const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+        return !top.closest('.mark-symbol');
+    }).length"""
+    page.evaluate("document.querySelector('[data-chart=law]').scrollIntoView({block: 'center', behavior: 'instant'})")
+    assert page.evaluate(in_the_way) == 0
     page.mouse(*_free_point(page, "law"))
     page.wait_for(TOOLTIP)
     text = page.evaluate(f"{TOOLTIP}.innerText")
