@@ -69,7 +69,7 @@ class FrontierLikelihood:
 
     def scores(self, family: int, theta_P: FloatArray) -> FloatArray:
         """Derivatives (N, P) of each point's log density, without penalties."""
-        return self._scores(self._terms(family, theta_P[None, :]))[0].T
+        return np.asarray(self._scores(self._terms(family, theta_P[None, :]))[0].T)
 
     def _terms(self, family: int, theta_RP: FloatArray) -> _Terms:
         c, kappa, lam, a, b, tau = (theta_RP[:, p, None] for p in range(SIZE))

@@ -44,12 +44,14 @@ def split_at(x_N: FloatArray) -> float:
 def score(law: Curve | None, split: Split) -> HeldOut | None:
     """Root mean squared error of the law (fitted by the caller to the fit part) and of the baselines.
 
-    None where nothing is left to predict or too little to fit.
+    Predictions are clipped to [0, 1]. None where nothing is left to predict or too little to fit.
     """
     if split.x_test.size == 0 or split.x_fit.size < MIN_FIT:
         return None
     curves = {"law": law, "log_log": _log_log(split), "logit_linear": _logit_linear(split), "mean": _mean(split)}
-    losses = {name: (curve(split.x_test) - split.y_test) ** 2 for name, curve in curves.items() if curve}
+    losses = {
+        name: (np.clip(curve(split.x_test), 0.0, 1.0) - split.y_test) ** 2 for name, curve in curves.items() if curve
+    }
     scores = {name: float(np.sqrt(loss.mean())) for name, loss in losses.items()}
     return HeldOut.model_validate(
         {
@@ -95,7 +97,7 @@ def _log_log(split: Split) -> Curve | None:
     if line is None:
         return None
     intercept, slope = line
-    return lambda x: np.exp(intercept + slope * np.log(np.maximum(x, 1e-300)))
+    return lambda x: np.exp(np.minimum(intercept + slope * np.log(np.maximum(x, 1e-300)), 0.0))  # an error is at most 1
 
 
 def _logit_linear(split: Split) -> Curve | None:

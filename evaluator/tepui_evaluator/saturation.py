@@ -120,7 +120,8 @@ def _basins(rss_BA: FloatArray) -> tuple[IntArray, IntArray]:
     is_minimum = np.ones(rss_BA.shape, dtype=bool)
     is_minimum[:, 1:] = rss_BA[:, 1:] <= rss_BA[:, :-1]
     is_minimum[:, :-1] &= rss_BA[:, :-1] <= rss_BA[:, 1:]
-    threshold_B1 = 1.1 * rss_BA.min(axis=1, keepdims=True) + 1e-4 * rss_BA.max(axis=1, keepdims=True)
+    lowest_B1 = rss_BA.min(axis=1, keepdims=True)  # can be below 0 by rounding
+    threshold_B1 = lowest_B1 + 0.1 * np.abs(lowest_B1) + 1e-4 * rss_BA.max(axis=1, keepdims=True)
     rows, cells = np.nonzero(is_minimum & (rss_BA <= threshold_B1))
     return rows, cells
 

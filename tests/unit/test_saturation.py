@@ -71,3 +71,9 @@ def test_upstream_error_zero_is_a_point_like_any_other() -> None:
     x = np.array([0.0, 0.2, 0.4, 0.6, 0.8])
     fit = fit_power(x, 0.07 + 0.4 * x**2)
     assert (fit.c[0], fit.k[0], fit.alpha[0]) == pytest.approx((0.07, 0.4, 2.0), rel=1e-6)
+
+
+def test_two_points_without_residual() -> None:
+    """A fit through two points leaves no residual but rounding, which can be below 0: still a fit."""
+    fit = fit_power(np.array([0.0021, 0.0969]), np.array([3.2e-07, 3.3e-07]))
+    assert fit.rss[0] < 1e-20
