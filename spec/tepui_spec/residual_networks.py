@@ -64,7 +64,7 @@ def resnet(given: Arguments, image_size: int, num_classes: int, tally: Tally) ->
     )
     if kind == "BasicBlock" and (block.groups != 1 or block.base_width != 64):
         raise UnknownArchitectureError("a BasicBlock with cardinality or base_width")
-    if not layers or len(layers) > len(channels):
+    if not len(layers) == len(channels) == 4:  # timm's forward pass names four stages
         raise UnknownArchitectureError(f"layers={layers} for channels={channels}")
     trunk = _Trunk(tally, image_size, 3)
     tally.keep(3, image_size, image_size)
@@ -204,6 +204,8 @@ def _norm_act(trunk: _Trunk, *, grouped: bool) -> None:
     """
     numbers = trunk.chans * trunk.side**2
     trunk.tally.norm(trunk.chans)
+    if grouped and trunk.chans % 32:
+        raise UnknownArchitectureError(f"{trunk.chans} channels in 32 groups of a norm")
     if grouped:
         trunk.tally.keep_wide(numbers)
         trunk.tally.kept_copies += numbers
