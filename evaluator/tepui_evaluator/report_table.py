@@ -26,11 +26,17 @@ def verdict_rows(all_views: Sequence[View]) -> list[dict[str, Any]]:
     rows = []
     for view in all_views:
         said, law = verdict(view), view.headline
-        ends = law.interval.e_ir if law is not None and law.identified != "no" else None
-        floor = ends[1] if ends else _LAST
-        gain = said.best - floor if ends and said.best is not None else -_LAST
-        rows.append({**asdict(said), "floor_sort": round(floor, 5), "gain_sort": round(gain, 5)})
+        hi = None if law is None or law.interval.e_ir is None else law.interval.e_ir[1]
+        gain = -_LAST if hi is None or said.best is None else said.best - hi
+        sorts = {"floor_sort": _floor_sort(law), "average_sort": _floor_sort(view.laws.get("average"))}
+        rows.append({**asdict(said), **sorts, "gain_sort": round(gain, 5)})
     return rows
+
+
+def _floor_sort(law: Law | None) -> float:
+    if law is None or law.interval.e_ir is None or law.identified == "no":
+        return _LAST
+    return round(law.interval.e_ir[1], 5)
 
 
 def law_rows(all_views: Sequence[View]) -> list[tuple[str, ...]]:

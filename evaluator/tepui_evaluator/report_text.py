@@ -31,6 +31,8 @@ class Verdict:
     best_text: str
     floor_text: str
     """e_IR with its interval, or the flag in words."""
+    average_text: str
+    """The same for the average law: where models like these head on average."""
     gain_text: str
     """Percentage points of error between the best so far and e_IR."""
     sentence: str
@@ -67,6 +69,7 @@ def verdict(view: View) -> Verdict:
         best=best_error,
         best_text="–" if best_error is None else percent(best_error),
         floor_text=floor_text(law),
+        average_text=floor_text(view.laws.get("average")),
         gain_text=_gain(best_error, law),
         sentence=_sentence(view.task, view.shots, outlook, best_error, law),
         narrow=_sentence_case("no law was fitted: too few models are finished" if law is None else law.reason),
@@ -94,9 +97,11 @@ def floor_text(law: Law | None) -> str:
 
 
 def _outlook(best: float | None, law: Law | None) -> Outlook:
-    if best is None or law is None or law.identified == "no" or law.interval.e_ir is None:
+    if best is None or law is None or law.interval.e_ir is None:
         return "unknown"
     lo, hi = law.interval.e_ir
+    if law.identified == "yes" and law.e_ir is not None and law.e_ir >= best:
+        return "near"
     if best - lo <= _LITTLE * best:
         return "near"
     if best > hi:
@@ -110,11 +115,9 @@ def _gain(best: float | None, law: Law | None) -> str:
     least, most = (100.0 * max(best - end, 0.0) for end in reversed(law.interval.e_ir))
     if law.identified == "yes" and law.e_ir is not None:
         return f"{100.0 * max(best - law.e_ir, 0.0):.1f} points [{least:.1f}, {most:.1f}]"
-    if law.identified == "at_most":
-        return f"at least {least:.1f} points" if least >= 0.05 else "cannot tell"
     if law.identified == "weak":
         return f"{least:.1f} to {most:.1f} points"
-    return "cannot tell"
+    return f"at least {least:.1f} points" if least >= 0.05 else "cannot tell"
 
 
 def _sentence(task: str, shots: int, outlook: Outlook, best: float | None, law: Law | None) -> str:
@@ -125,8 +128,10 @@ def _sentence(task: str, shots: int, outlook: Outlook, best: float | None, law: 
         return f"How far better pre-training can lower {error}, now {percent(best)}, the data cannot tell."
     lo, hi = law.interval.e_ir
     if outlook == "near":
-        left = f"{100.0 * max(best - lo, 0.0):.1f} points"
-        return f"Better pre-training has little left to take off {error}: at most {left} of {percent(best)}."
+        return (
+            f"{error} is at its floor as far as the data can tell: {percent(best)} now, floor {floor_text(law)}; "
+            f"at most {100.0 * max(best - lo, 0.0):.1f} points are left."
+        )
     if outlook == "maybe":
         return (
             f"Better pre-training may lower {error} from {percent(best)} to about {floor_text(law)}, "
@@ -135,6 +140,7 @@ def _sentence(task: str, shots: int, outlook: Outlook, best: float | None, law: 
     reach = {
         "at_most": f"{percent(hi)} or less; how much less the data cannot tell",
         "weak": f"somewhere between {percent(lo)} and {percent(hi)}",
+        "no": f"{percent(hi)} or less; where it ends the data cannot tell",
     }.get(law.identified, f"about {floor_text(law)}")
     return f"Better pre-training can still lower {error} from {percent(best)} to {reach}."
 
@@ -148,7 +154,7 @@ def headline(verdicts: Sequence[Verdict]) -> str:
     count = Counter(v.outlook for v in verdicts)
     if count["unknown"] == len(verdicts):
         return f"The data cannot yet tell how far better pre-training can take any of the {len(verdicts)} tasks."
-    verbs: dict[Outlook, str] = {"room": "can still help", "maybe": "may help", "near": "has little left to give"}
+    verbs: dict[Outlook, str] = {"room": "can still help", "maybe": "may help", "near": "has little left to give on"}
     parts = [f"{verb} {count[outlook]}" for outlook, verb in verbs.items() if count[outlook]]
     parts[0] += f" of {len(verdicts)} tasks"
     known = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
