@@ -14,8 +14,8 @@ import altair as alt
 from tepui_evaluator.figure_law import LINES, trial_tooltip, with_se, words
 from tepui_evaluator.figures import Layers
 
-MAX_LEVELS = 8
-"""Values of a factor that shapes can tell apart."""
+MAX_LEVELS = 16
+"""Values of a factor that colours and shapes together can tell apart."""
 FACTORS = ("dataFraction", "model", "epochs", "batchSize", "lrPeak", "weightDecay", "headWeightDecay", "headLrScale")
 """In the order of the pictures; seeds are repeats, not a scale."""
 _TITLES = {"dataFraction": "share of the upstream data", "epochs": "epochs", "model": "model"}

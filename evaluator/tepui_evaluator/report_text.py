@@ -92,7 +92,7 @@ def floor_text(law: Law | None) -> str:
     if lo_hi is not None and law.identified == "at_most":
         return f"at most {percent(lo_hi[1])}"
     if lo_hi is not None and law.identified == "weak":
-        return f"between {percent(lo_hi[0])} and {percent(lo_hi[1])}"
+        return f"{percent(lo_hi[0])} to {percent(lo_hi[1])}"
     return "not identified"
 
 

@@ -91,7 +91,7 @@ def _law(flag: str, e_ir: float | None, interval: tuple[float, float] | None) ->
     [
         (_law("yes", 0.0493, (0.03, 0.081)), "4.9% [3.0%, 8.1%]"),
         (_law("at_most", 0.0, (0.0, 0.031)), "at most 3.1%"),
-        (_law("weak", 0.05, (0.02, 0.31)), "between 2.0% and 31.0%"),
+        (_law("weak", 0.05, (0.02, 0.31)), "2.0% to 31.0%"),
         (_law("no", 0.05, (0.0, 0.31)), "not identified"),
         (_law("no", None, None), "not identified"),
         (_law("weak", 0.05, None), "not identified"),
