@@ -20,7 +20,7 @@ from tepui_trainer import tracking
 from tepui_trainer.storage import Storage
 from tepui_trainer.tracking import Tracker, prepare, replay_spools, ui_command
 
-pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.e2e
 READY_S = 240
 TRIAL = "0123456789ab"
 

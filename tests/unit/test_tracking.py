@@ -22,8 +22,6 @@ from tepui_trainer.mlflow_target import Target
 from tepui_trainer.storage import Storage
 from tepui_trainer.tracking import Tracker, prepare, replay_spools, ui_command
 
-# MLflow's own warnings, from whichever package it meets, are not ours to fix
-pytestmark = pytest.mark.filterwarnings("default")
 TRIAL = "0123456789ab"
 
 
