@@ -115,6 +115,15 @@ def test_unfinished_writes_are_no_data(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.parquet"]
 
 
+def test_a_path_below_a_file(storage: Storage) -> None:
+    """A file cannot be a folder as well, wherever it lies; it stays as it was."""
+    storage.write("a", b"x")
+    with pytest.raises(ValueError, match=r"cannot write .*a/b"):
+        storage.write("a/b", b"y")
+    assert storage.read("a") == b"x"
+    assert storage.list() == ["a"]
+
+
 def test_a_file_where_a_folder_must_be(tmp_path: Path) -> None:
     """The user's mistake, named."""
     storage = Storage(str(tmp_path))

@@ -1,7 +1,6 @@
 """MLflow's client, configured to give up soon. Importing it takes 4 to 6 s of CPU: only where runs are sent.
 
-The embedded engine's fork server preloads this module. Nothing here opens a database or a connection, or starts a
-thread.
+The embedded engine's fork server preloads this module. Nothing here opens a database or a connection.
 """
 
 import logging

@@ -27,10 +27,16 @@ class ObjectFolder:
         self._root: str = root.rstrip("/")
 
     def write(self, path: str, data: bytes) -> None:
-        """One put, which object stores show whole or not at all."""
+        """One put, which object stores show whole or not at all. Folders are made where needed, buckets never."""
         with self._faults_of(path, "write"):
-            self._fs.makedirs(f"{self._root}/{path}".rpartition("/")[0], exist_ok=True)
-            self._fs.pipe_file(f"{self._root}/{path}", data)
+            target = f"{self._root}/{path}"
+            try:
+                self._fs.pipe_file(target, data)
+            except FileNotFoundError as error:
+                if not self._fs.exists(self._root):
+                    raise NotADirectoryError(f"{self._uri} does not exist") from error
+                self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self._fs.pipe_file(target, data)
 
     def read(self, path: str) -> bytes:
         """One get."""
@@ -70,7 +76,7 @@ class ObjectFolder:
             raise FileNotFoundError(target) from error
         except PermissionError as error:
             raise ValueError(f"cannot {verb} {target}: permission denied ({error})") from error
-        except (NotADirectoryError, IsADirectoryError, NotImplementedError) as error:
+        except (NotADirectoryError, IsADirectoryError, FileExistsError, NotImplementedError) as error:
             raise ValueError(f"cannot {verb} {target}: {error or type(error).__name__}") from error
         except Exception as error:
             if "Credentials" in type(error).__name__ or getattr(error, "status", None) in _USERS_STATUS:
