@@ -1,5 +1,7 @@
 """From a sweep to trials."""
 
+from typing import Any
+
 import pytest
 
 from builders import experiment
@@ -9,7 +11,7 @@ from tepui_spec.sweep import MAX_TRIALS
 OWN = {"name": "own", "batchSize": 128}
 
 
-def trials(**spec: object) -> tuple[Trial, ...]:
+def trials(**spec: Any) -> tuple[Trial, ...]:
     own = {"recipes": [OWN], "training": {"recipe": "own", "precision": "fp32"}}
     return expand(experiment(**(own | spec)).spec)
 
@@ -100,7 +102,7 @@ def test_a_random_sweep_of_axes_beyond_any_grid() -> None:
         ),
     ],
 )
-def test_what_cannot_be_expanded_is_the_users_mistake(spec: dict[str, object], message: str) -> None:
+def test_what_cannot_be_expanded_is_the_users_mistake(spec: dict[str, Any], message: str) -> None:
     """A ValueError that names the field and the value."""
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         trials(**spec)

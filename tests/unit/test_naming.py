@@ -88,7 +88,7 @@ def task(**evaluation: Any) -> EvaluateTask:
         attempt=0,
         config=config(),
         factors={},
-        evaluation=base | evaluation,  # type: ignore[arg-type]
+        evaluation=base | evaluation,
         task_uris={},
         destination=Destination(storage_uri="results", study="study"),
     )
