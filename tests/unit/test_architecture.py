@@ -88,26 +88,17 @@ def test_entry_points_are_registers_and_mains_that_exist() -> None:
 
 
 MODULES = (base, dataset, experiment, headline, law, outcome, pods, recipes, results, status, sweep, trial)
-PAYLOADS = sorted(
-    {
-        found
-        for module in MODULES
-        for found in vars(module).values()
-        if isinstance(found, type)
-        and issubclass(found, BaseModel)
-        and not found.__name__.startswith("_")
-        and found is not BaseModel
-    },
-    key=lambda model: model.__name__,
-)
+FOUND = {value for module in MODULES for value in vars(module).values() if isinstance(value, type)}
+PAYLOADS = [model for model in FOUND if issubclass(model, BaseModel) and model.__module__.startswith("tepui_spec")]
 
 
-@pytest.mark.parametrize("model", PAYLOADS, ids=lambda model: model.__name__)
-def test_payloads_are_frozen_strict_and_described(model: type[BaseModel]) -> None:
+def test_payloads_are_frozen_strict_and_described() -> None:
     """A payload cannot change, takes no unknown field, and says what it is."""
-    assert model.model_config.get("frozen")
-    assert model.model_config.get("extra") == "forbid"
-    assert model.__doc__
+    assert len(PAYLOADS) > 40
+    for model in PAYLOADS:
+        assert model.model_config.get("frozen"), model
+        assert model.model_config.get("extra") == "forbid", model
+        assert model.__doc__ or model.__name__.startswith("_"), model
 
 
 def test_payloads_survive_the_wire() -> None:
@@ -131,9 +122,8 @@ def test_public_names_have_docstrings() -> None:
         if path.name != "__init__.py" and not ast.get_docstring(tree):
             bare.append(str(path.relative_to(ROOT)))
         for node in tree.body:
-            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
-            if public and not ast.get_docstring(node):
-                bare.append(f"{path.relative_to(ROOT)}: {node.name}")
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                bare += [] if ast.get_docstring(node) else [f"{path.relative_to(ROOT)}: {node.name}"]
     assert bare == []
 
 
