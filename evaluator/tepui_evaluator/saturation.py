@@ -21,7 +21,8 @@ ALPHA_MIN, ALPHA_MAX = 0.02, 60.0
 _GRID_A = np.exp(np.linspace(np.log(ALPHA_MIN), np.log(ALPHA_MAX), 40))
 _FLAT, _TINY = 1e-14, 1e-300  # relative spread of x**alpha below which it is constant; keeps 0/0 away
 _STEPS = 80  # bisection alone needs 30
-_TOLERANCE = 1e-9  # of a Newton step in log alpha; its error is then far smaller
+_BLOCK = 128  # weightings whose grids are held at once: they stay in the cache
+_NEWTON_STEP, _BISECTION_STEP = 1e-5, 1e-9  # last steps in log alpha; a Newton step's error is of its square
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +52,9 @@ def fit_power(
     log_x_N = np.log(np.maximum(x_N, 1e-300))
     floor = bool(np.isfinite(c_min))
     above_N = y_N - c_min if floor else y_N  # so that the floor, if any, is at 0
-    rss_BA = _grid_rss(log_x_N, above_N, weights_BN, floor)
-    rows, cells = _basins(rss_BA)
+    rows, cells, start = _candidates(log_x_N, above_N, weights_BN, floor)
     weights_RN = weights_BN if rows.size == weights_BN.shape[0] else weights_BN[rows]
-    log_alpha = _descend(_Profile(log_x_N, above_N, floor), weights_RN, cells, _vertex(rss_BA, rows, cells))
+    log_alpha = _descend(_Profile(log_x_N, above_N, floor), weights_RN, cells, start)
     t_RN = np.exp(np.exp(log_alpha)[:, None] * log_x_N)
     k, c = _linear(_sums(weights_RN, t_RN, above_N), floor)
     residual_RN = above_N - k[:, None] * t_RN - c[:, None]
@@ -91,6 +91,19 @@ def _linear(s: _Sums, floor: bool) -> tuple[FloatArray, FloatArray]:
     if not floor:
         return k, c
     return np.where(c < 0.0, np.maximum(s.ty, 0.0) / np.maximum(s.tt, _TINY), k), np.maximum(c, 0.0)
+
+
+def _candidates(
+    log_x_N: FloatArray, y_N: FloatArray, weights_BN: FloatArray, floor: bool
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Weighting, grid cell and first guess of log alpha of every basin worth descending into."""
+    found = []
+    for first in range(0, weights_BN.shape[0], _BLOCK):
+        rss_BA = _grid_rss(log_x_N, y_N, weights_BN[first : first + _BLOCK], floor)
+        rows, cells = _basins(rss_BA)
+        found.append((rows + first, cells, _vertex(rss_BA, rows, cells)))
+    rows_R, cells_R, start_R = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return rows_R, cells_R, start_R
 
 
 def _grid_rss(log_x_N: FloatArray, y_N: FloatArray, weights_BN: FloatArray, floor: bool) -> FloatArray:
@@ -179,7 +192,7 @@ def _descend(profile: _Profile, weights_RN: FloatArray, cells_R: IntArray, start
         inside = (newton > lo) & (newton < hi) & (curvature > 0.0) & (step < _STEPS // 3)
         following = np.where(inside | (slope == 0.0), newton, 0.5 * (lo + hi))
         answer[rows] = following
-        going = np.abs(following - at) > _TOLERANCE
+        going = np.abs(following - at) > np.where(inside, _NEWTON_STEP, _BISECTION_STEP)
         if not going.any():
             break
         rows, at, lo, hi = rows[going], following[going], lo[going], hi[going]
