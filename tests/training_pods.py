@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data_builders import images, recipe
 
+from data_builders import images, recipe
 from tepui_spec import layout
 from tepui_spec.experiment import CustomModel, Data
 from tepui_spec.naming import trial_hash
@@ -29,7 +29,7 @@ TINY = CustomModel(
     timm="vit_tiny_patch16_224",
     args={"patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2, "drop_rate": 0.1},
 )
-RECIPE = Recipe(name="test", batch_size=16, epochs=40, lr_peak=2e-3, crop="pad", warmup_fraction=0.1)
+RECIPE = Recipe(name="test", batch_size=16, epochs=25, lr_peak=2e-3, crop="pad", warmup_fraction=0.1)
 DEADLINE_S = 120.0
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tepui_trainer.preload"])
@@ -49,13 +49,13 @@ def train_task(
     *,
     model: CustomModel = TINY,
     placement: Placement | None = None,
-    checkpoint_every_s: float = 0.1,
+    checkpoint_every_s: float = 0.05,
     format_: Any = "parquet",
     precision: Any = "fp32",
     max_corrupt_share: float = 0.01,
     **changes: Any,
 ) -> TrainTask:
-    """A trial on 8 px images: 96 training images, 240 steps unless the recipe says otherwise."""
+    """A trial on 8 px images: 96 training images, 150 steps unless the recipe says otherwise."""
     config = TrialConfig(
         model=model,
         recipe=RECIPE.model_copy(update=changes),
@@ -93,7 +93,15 @@ def stripes(folder: Path, num_train: int = 96, num_test: int = 24) -> None:
 class Pod:
     """A running training pod (or one rank of it)."""
 
-    def __init__(self, task: TrainTask, folder: Path, *, died: Died | None = None, **environ: str) -> None:
+    def __init__(
+        self,
+        task: TrainTask,
+        folder: Path,
+        *,
+        died: Died | None = None,
+        dies_after: int | None = None,
+        **environ: Any,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.report_path = folder / "report.json"
         self.report_path.unlink(missing_ok=True)
@@ -103,7 +111,9 @@ class Pod:
             TERMINATION_LOG_VARIABLE: str(self.report_path),
             "OMP_NUM_THREADS": "1",
         }
-        self.process: ForkServerProcess = _context.Process(target=_pod, args=(variables | environ, str(self.log), died))
+        self.process: ForkServerProcess = _context.Process(
+            target=_pod, args=(variables | environ, str(self.log), died, dies_after)
+        )
         self.process.start()
 
     def wait(self) -> int:
@@ -123,14 +133,17 @@ class Pod:
         return PodReport.model_validate_json(self.report_path.read_bytes())
 
 
-def run(task: TrainTask, folder: Path, *, died: Died | None = None, **environ: str) -> tuple[int, Pod]:
+def run(task: TrainTask, folder: Path, *, died: Died | None = None, **environ: Any) -> tuple[int, Pod]:
     """Run a pod to its end."""
     pod = Pod(task, folder, died=died, **environ)
     return pod.wait(), pod
 
 
-def ranks(task: TrainTask, folder: Path, world_size: int, *, died: Died | None = None) -> list[Pod]:
-    """The processes that torchrun would start, without its start-up time. Only the last one dies."""
+def ranks(task: TrainTask, folder: Path, world_size: int, *, dies_after: int | None = None) -> list[Pod]:
+    """The processes that torchrun would start, without its start-up time.
+
+    The last rank kills itself after it has taken part in `dies_after` checkpoints.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -138,7 +151,7 @@ def ranks(task: TrainTask, folder: Path, world_size: int, *, died: Died | None =
         Pod(
             task,
             folder / str(rank),
-            died=died if rank == world_size - 1 else None,
+            dies_after=dies_after if rank == world_size - 1 else None,
             RANK=str(rank),
             LOCAL_RANK=str(rank),
             WORLD_SIZE=str(world_size),
@@ -176,13 +189,15 @@ def manifests(task: TrainTask, storage: Path) -> list[Path]:
     return sorted((storage / layout.checkpoints_dir(task.trial)).glob("*/manifest.json"))
 
 
-def _pod(variables: Mapping[str, str], log: str, died: Died | None) -> None:
+def _pod(variables: Mapping[str, str], log: str, died: Died | None, dies_after: int | None) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.environ.update(variables)
     if died is not None:
         _die_at(died)
+    if dies_after is not None:
+        _die_after(dies_after)
     if "RANK" in variables:
         from tepui_trainer.runtime import run_pod
         from tepui_trainer.trial import train_trial
@@ -193,6 +208,20 @@ def _pod(variables: Mapping[str, str], log: str, died: Died | None) -> None:
 
         code = main()
     os._exit(code)
+
+
+def _die_after(checkpoints: int) -> None:
+    from tepui_trainer.loop import Run
+
+    save, saved = Run.save, [0]
+
+    def save_and_die(self: Run, *, final: bool = False) -> None:
+        save(self, final=final)
+        saved[0] += 1
+        if saved[0] == checkpoints:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Run.save = save_and_die  # type: ignore[method-assign]
 
 
 def _die_at(died: Died) -> None:

@@ -14,7 +14,7 @@ from tepui_spec.results import CurveRow, TrialRow
 from tepui_spec.trial import Placement, TrainTask
 from tepui_trainer.rows import read_rows
 from tepui_trainer.storage import Storage
-from training_pods import Died, Pod, manifests, results, run, stripes, train_task, wait_for
+from training_pods import Died, Pod, manifests, ranks, results, run, stripes, train_task, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -55,7 +55,7 @@ def test_finished_trial(data: Path, tmp_path: Path) -> None:
     code, pod = run(task, tmp_path)
     assert code == 0, pod.log.read_text()
     row = trial_row(task, tmp_path / "store")
-    assert (row.steps, row.examples_seen, row.train_images, row.upstream_n) == (240, 3840, 96, 24)
+    assert (row.steps, row.examples_seen, row.train_images, row.upstream_n) == (150, 2400, 96, 24)
     curve = losses(task, tmp_path / "store")
     assert len(curve) == 5
     assert curve[-1] < 0.9 * curve[0]
@@ -94,18 +94,16 @@ def test_killed_and_resumed(died: Died, data: Path, tmp_path: Path, undisturbed:
 
 
 def test_killed_many_times(data: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
-    """Killed from outside after every second new checkpoint until none is left to do: the same, bit for bit."""
+    """Killed from outside three times, whenever a new checkpoint has appeared: the same, bit for bit."""
     task = train_task(data, tmp_path / "store")
-    kills, code = 0, -signal.SIGKILL
-    while code != 0:
+    for attempt in range(3):
         before = manifests(task, tmp_path / "store")
-        pod = Pod(task, tmp_path / f"attempt{kills}")
-        while pod.process.is_alive() and not set(manifests(task, tmp_path / "store")[-1:]) - set(before):
-            pod.process.join(0.005)
-        pod.process.kill()
-        code = pod.wait()
-        kills += code != 0
-    assert kills >= 2
+        pod = Pod(task, tmp_path / f"attempt{attempt}")
+        wait_for(lambda before=before: manifests(task, tmp_path / "store")[-1:] != before[-1:], pod)  # type: ignore[misc]
+        pod.signal(signal.SIGKILL)
+        assert pod.wait() == -signal.SIGKILL
+    code, pod = run(task, tmp_path / "last")
+    assert code == 0, pod.log.read_text()
     assert results(task, tmp_path / "store") == undisturbed
 
 
@@ -245,22 +243,102 @@ def test_zero_stages(stage: int, data: Path, tmp_path: Path, undisturbed: dict[s
     assert results(killed, tmp_path / "killed") == results(task, tmp_path / "store")
 
 
-@pytest.mark.parametrize("micro_batch_size", [4, 16])
-def test_micro_batches_and_sgd(micro_batch_size: int, data: Path, tmp_path: Path) -> None:
+EXACT = CustomModel(
+    name="exact",
+    timm="vit_tiny_patch16_224",
+    args={"patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2},
+)
+"""Without dropout, whose draws depend on the rank and the micro-batch."""
+
+
+@pytest.fixture(scope="module")
+def whole_batch(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    """Losses of one process with the whole batch at once, SGD."""
+    folder = tmp_path_factory.mktemp("whole")
+    task = exact_task(data, folder / "store", Placement())
+    code, pod = run(task, folder)
+    assert code == 0, pod.log.read_text()
+    return losses(task, folder / "store")
+
+
+def exact_task(data: Path, storage: Path, placement: Placement) -> TrainTask:
+    """A trial whose result may depend on its placement by rounding alone."""
+    return train_task(data, storage, model=EXACT, placement=placement, optimizer="sgd", lr_peak=0.02, epochs=10)
+
+
+@pytest.mark.parametrize("zero_stage", [0, 2])
+def test_micro_batches(zero_stage: int, data: Path, tmp_path: Path, whole_batch: list[float]) -> None:
     """Gradients add up over micro-batches to those of the whole batch."""
-    model = CustomModel(name="exact", timm="vit_tiny_patch16_224", args={"patch_size": 4, "embed_dim": 16, "depth": 1})
+    placement = Placement.model_validate({"zero_stage": zero_stage, "micro_batch_size": 4})
+    task = exact_task(data, tmp_path / "store", placement)
+    code, pod = run(task, tmp_path)
+    assert code == 0, pod.log.read_text()
+    assert losses(task, tmp_path / "store") == pytest.approx(whole_batch, rel=1e-4)
+
+
+@pytest.mark.parametrize("zero_stage", [0, 1, 3])
+def test_two_ranks(zero_stage: int, data: Path, tmp_path: Path, whole_batch: list[float]) -> None:
+    """Two processes learn as one does; when one is lost the other ends as PeerLost; both resume to the same bits."""
+    placement = Placement.model_validate({"zero_stage": zero_stage, "processes_per_node": 2})
+    task = exact_task(data, tmp_path / "store", placement)
+    pods = ranks(task, tmp_path / "plain", 2)
+    assert [pod.wait() for pod in pods] == [0, 0], pods[0].log.read_text()
+    assert losses(task, tmp_path / "store") == pytest.approx(whole_batch, rel=1e-4)
+
+    cut = exact_task(data, tmp_path / "cut", placement)
+    pods = ranks(cut, tmp_path / "a", 2, dies_after=2)
+    assert [pod.wait() for pod in pods] == [45, -signal.SIGKILL], pods[0].log.read_text()
+    pods = ranks(cut, tmp_path / "b", 2)
+    assert [pod.wait() for pod in pods] == [0, 0], pods[0].log.read_text()
+    assert "resuming" in pods[0].log.read_text()
+    assert results(cut, tmp_path / "cut") == results(task, tmp_path / "store")
+
+
+def test_another_placement_goes_on(data: Path, tmp_path: Path, whole_batch: list[float]) -> None:
+    """A checkpoint of one process at stage 0 is resumed by two at stage 2, and theirs by one at stage 3."""
+    placements = [
+        Placement(),
+        Placement.model_validate({"zero_stage": 2, "processes_per_node": 2}),
+        Placement.model_validate({"zero_stage": 3}),
+    ]
+    first, second, third = (exact_task(data, tmp_path / "store", placement) for placement in placements)
+    assert run(first, tmp_path / "a", died=Died("manifest.json", 3))[0] == -signal.SIGKILL
+    pods = ranks(second, tmp_path / "b", 2, dies_after=2)
+    assert [pod.wait() for pod in pods] == [45, -signal.SIGKILL], pods[0].log.read_text()
+    code, pod = run(third, tmp_path / "c")
+    assert code == 0, pod.log.read_text()
+    assert "resuming" in pod.log.read_text()
+    assert losses(third, tmp_path / "store") == pytest.approx(whole_batch, rel=1e-4)
+
+
+def test_torchrun(data: Path, tmp_path: Path, whole_batch: list[float]) -> None:
+    """A pod with two processes starts them by torchrun, passes SIGTERM on, and reports for both."""
+    placement = Placement(processes_per_node=2)
+    task = exact_task(data, tmp_path / "store", placement)
+    pod = Pod(task, tmp_path / "stopped", TEPUI_PROGRESS=str(tmp_path / "progress.json"))
+    wait_for((tmp_path / "progress.json").exists, pod)
+    pod.signal(signal.SIGTERM)
+    assert pod.wait() == 44, pod.log.read_text()
+    code, pod = run(task, tmp_path / "resumed")
+    assert code == 0, pod.log.read_text()
+    assert pod.report.busy_cpu_s > 1
+    assert losses(task, tmp_path / "store") == pytest.approx(whole_batch, rel=1e-4)
+
+
+@pytest.mark.parametrize("zero_stage", [0, 2])
+def test_bf16(zero_stage: int, data: Path, tmp_path: Path, whole_batch: list[float]) -> None:
+    """bf16 learns as fp32 does to the precision of its forward pass, and resumes to the same bits."""
+    placement = Placement.model_validate({"zero_stage": zero_stage})
     found = []
-    for placement in (Placement(), Placement(micro_batch_size=micro_batch_size)):
-        task = train_task(
-            data,
-            tmp_path / str(placement.micro_batch_size),
-            model=model.model_copy(update={"args": model.args | {"num_heads": 2}}),
-            placement=placement,
-            optimizer="sgd",
-            lr_peak=0.02,
-            epochs=5,
-        )
-        code, pod = run(task, tmp_path / f"pod{placement.micro_batch_size}")
+    for name, died in (("plain", None), ("killed", Died("manifest.json", 3))):
+        task = exact_task(data, tmp_path / name, placement)
+        config = task.config.model_copy(update={"precision": "bf16"})
+        task = task.model_copy(update={"config": config})
+        if died:
+            assert run(task, tmp_path / "a", died=died)[0] == -signal.SIGKILL
+        code, pod = run(task, tmp_path / "b")
         assert code == 0, pod.log.read_text()
-        found.append(losses(task, tmp_path / str(placement.micro_batch_size)))
-    assert found[0] == pytest.approx(found[1], rel=1e-4)
+        found.append(results(task, tmp_path / name))
+    assert found[0] == found[1]
+    assert losses(task, tmp_path / "plain") == pytest.approx(whole_batch, rel=0.05)
+    assert losses(task, tmp_path / "plain") != pytest.approx(whole_batch, rel=1e-6)

@@ -19,6 +19,8 @@ from tepui_trainer.gang import Gang, lost_peers
 from tepui_trainer.losses import losses
 from tepui_trainer.optimizer import build_optimizer, set_learning_rate
 
+log = logging.getLogger(__name__)
+
 NEVER = 10**12
 """Steps between DeepSpeed's own reports."""
 
@@ -106,6 +108,13 @@ class Engine:
         )
         # with one process there is nobody to sum gradients with
         engine.enable_backward_allreduce = gang.world_size > 1 or config.zero_stage > 0
+        if config.micro_batch_size < config.batch_size and _has_batch_norm(model):
+            log.warning(
+                "this model's batch norm sees %d images at a time, not the batch of %d: its result depends on the "
+                "number of processes and on microBatchSize",
+                config.micro_batch_size,
+                config.batch_size,
+            )
         self.deepspeed: Any = engine
         self._groups: list[dict[str, Any]] = engine.optimizer.param_groups
 
@@ -164,6 +173,10 @@ class Step:
 
     loss: torch.Tensor
     grad_norm: torch.Tensor | None
+
+
+def _has_batch_norm(model: nn.Module) -> bool:
+    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules())
 
 
 def _quiet_deepspeed(device_type: str) -> Any:

@@ -126,9 +126,9 @@ def joined(device_type: str) -> Iterator[Gang]:
 
 def _control_group(backend: str, timeout: timedelta) -> "torch_distributed.ProcessGroup":
     if backend == "gloo":
-        group = torch_distributed.group.WORLD
-        assert group is not None
-        return group
+        world = torch_distributed.group.WORLD
+        assert isinstance(world, torch_distributed.ProcessGroup)
+        return world
     group = torch_distributed.new_group(backend="gloo", timeout=timeout)
     assert isinstance(group, torch_distributed.ProcessGroup)
     return group

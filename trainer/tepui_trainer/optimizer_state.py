@@ -51,10 +51,40 @@ def set_step(engine: Engine, step: int) -> None:
             state[STEP].fill_(float(step))
 
 
+def whole_weight(engine: Engine, parameter: torch.Tensor) -> torch.Tensor:
+    """A parameter in fp32; with ZeRO-3 it is gathered, and all ranks must call this.
+
+    Not by DeepSpeed's GatheredParameters: under autocast that gathers bf16.
+    """
+    if engine.config.zero_stage < 3:
+        return parameter.detach()
+    gathered: torch.Tensor = engine.deepspeed.optimizer.get_full_hp_param(parameter)
+    return gathered.cpu()
+
+
+def put_weight(engine: Engine, parameter: torch.Tensor, value: torch.Tensor) -> None:
+    """Set a parameter, or this rank's share of it; `refresh_weights` must follow."""
+    if engine.config.zero_stage < 3:
+        parameter.copy_(value)
+        return
+    share = engine.deepspeed.optimizer.get_local_fp32_param(parameter)
+    start = share.numel() * engine.gang.rank
+    part = value.flatten()[start : start + share.numel()]
+    share[: part.numel()].copy_(part)
+
+
 def refresh_weights(engine: Engine) -> None:
-    """Give ZeRO's flat copies the weights that were loaded into the model's parameters."""
-    if engine.config.zero_stage > 0:
-        engine.deepspeed.optimizer.refresh_fp32_params()
+    """Make ZeRO's several copies of the weights agree with what `put_weight` has set."""
+    zero: Any = engine.deepspeed.optimizer
+    if engine.config.zero_stage in (1, 2):
+        zero.refresh_fp32_params()
+    elif engine.config.zero_stage == 3:
+        pairs = zip(zero.fp16_partitioned_groups_flat, zero.fp32_partitioned_groups_flat, strict=True)
+        for working, master in pairs:
+            working.data.copy_(master.data)
+        if kept_whole := zero.persistent_parameters:
+            kept_whole[0].partition(kept_whole)
+            kept_whole[0].all_gather(kept_whole)
 
 
 def _base(engine: Engine) -> torch.optim.Optimizer:
@@ -72,7 +102,10 @@ def _of_parameter(
         mapping: Any = parameter._hp_mapping  # type: ignore[attr-defined]
         if mapping is None:
             return 0, {}
-        return mapping.lp_fragment_address.start, {key: mapping.get_optim_state_fragment(key) for key in keys}
+        # DeepSpeed's own views of the state miss all groups but the first one that was stepped
+        state = optimizer.state[zero.single_partition_of_fp32_groups[mapping.param_group_index]]
+        flat = mapping.hp_fragment_address
+        return mapping.lp_fragment_address.start, {key: state[key].narrow(0, flat.start, flat.numel) for key in keys}
     # an equal share each, the last one padded
     share = zero.get_local_fp32_param(parameter).numel()
     start = share * engine.gang.rank
@@ -99,5 +132,3 @@ def _materialise(engine: Engine, keys: tuple[str, ...]) -> None:
                 state[key] = torch.zeros_like(tensor)
         if isinstance(optimizer, torch.optim.AdamW) and STEP not in state:
             state[STEP] = torch.zeros((), dtype=torch.float32, device=tensor.device)
-    if stage in (1, 2):
-        zero._lazy_init_hp_params_optimizer_state()

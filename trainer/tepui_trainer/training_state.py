@@ -1,7 +1,6 @@
 """A training engine to and from a checkpoint: the leader writes the model, each rank its part of the optimizer."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -9,7 +8,14 @@ from tepui_trainer.checkpoint import read_verified, tensors_of, withdraw, write_
 from tepui_trainer.engine import Engine
 from tepui_trainer.failures import CheckpointError, Diverged
 from tepui_trainer.manifest import MODEL_NAME, File, Manifest, step_dir
-from tepui_trainer.optimizer_state import fragments, is_holder, refresh_weights, set_step
+from tepui_trainer.optimizer_state import (
+    fragments,
+    is_holder,
+    put_weight,
+    refresh_weights,
+    set_step,
+    whole_weight,
+)
 from tepui_trainer.storage import Storage
 
 
@@ -75,19 +81,16 @@ def _weights(engine: Engine) -> dict[str, torch.Tensor]:
     """All weights and buffers, whole; of ZeRO-3's partitioned ones only the leader keeps copies."""
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in engine.module.named_parameters():
-        with _whole(engine, parameter):
-            if engine.config.zero_stage < 3:
-                tensors[name] = parameter.detach()
-            elif engine.gang.is_leader:
-                tensors[name] = parameter.detach().cpu().clone()
+        whole = whole_weight(engine, parameter)
+        if engine.config.zero_stage < 3 or engine.gang.is_leader:
+            tensors[name] = whole
     return tensors | dict(_buffers(engine))
 
 
 def _restore_weights(engine: Engine, saved: dict[str, torch.Tensor]) -> None:
     with torch.no_grad():
         for name, parameter in engine.module.named_parameters():
-            with _whole(engine, parameter, modify=True):
-                parameter.copy_(saved[name])
+            put_weight(engine, parameter, saved[name])
         for name, buffer in _buffers(engine):
             buffer.copy_(saved[name])
     refresh_weights(engine)
@@ -96,15 +99,6 @@ def _restore_weights(engine: Engine, saved: dict[str, torch.Tensor]) -> None:
 def _buffers(engine: Engine) -> Iterator[tuple[str, torch.Tensor]]:
     persistent = engine.module.state_dict().keys()
     return ((name, buffer) for name, buffer in engine.module.named_buffers() if name in persistent)
-
-
-def _whole(engine: Engine, parameter: torch.Tensor, *, modify: bool = False) -> AbstractContextManager[object]:
-    if engine.config.zero_stage < 3:
-        return nullcontext()
-    from deepspeed.zero import GatheredParameters
-
-    gathered: AbstractContextManager[object] = GatheredParameters([parameter], modifier_rank=0 if modify else None)
-    return gathered
 
 
 def _copy_overlap(target: torch.Tensor, target_start: int, source: torch.Tensor, source_start: int) -> int:

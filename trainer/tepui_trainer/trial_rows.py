@@ -1,5 +1,6 @@
 """A finished training as result rows."""
 
+from tepui_spec.cost import flops_of_examples
 from tepui_spec.naming import family_of
 from tepui_spec.results import CurveRow, TrialRow
 from tepui_spec.trial import TrainTask
@@ -31,7 +32,7 @@ def trial_row(
         head_lr_scale=recipe.head_lr_scale,
         precision=config.precision,
         parameters=parameters,
-        training_flops=training_flops(task, upstream, examples=steps * recipe.batch_size),
+        training_flops=flops_of_examples(config, examples=steps * recipe.batch_size, num_classes=upstream.num_classes),
         num_classes=upstream.num_classes,
         train_images=len(upstream.train),
         steps=steps,
@@ -50,8 +51,3 @@ def curve_points(trial: str, step: int, examples_seen: int, values: dict[str, fl
         CurveRow(trial=trial, step=step, examples_seen=examples_seen, metric=metric, value=value)
         for metric, value in values.items()
     ]
-
-
-def training_flops(task: TrainTask, upstream: Upstream, *, examples: int) -> float | None:  # noqa: ARG001
-    """Floating-point operations of the training; None where the model's cost is not known."""
-    return None
