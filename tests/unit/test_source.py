@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import experiment_dict
@@ -121,6 +121,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(value=JSON)
 def test_nothing_that_json_can_say_ends_in_anything_but_a_source_error(
     tmp_path_factory: pytest.TempPathFactory, value: object
