@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tepui_spec.errors import TransientError
 from tepui_spec.layout import study_dir
 from tepui_spec.status import ExperimentStatus
 
@@ -57,17 +58,26 @@ class EngineFolder:
         return ExperimentStatus.model_validate_json(self.status.read_bytes())
 
     def write_status(self, status: ExperimentStatus) -> None:
-        """Replace the status, whole or not at all."""
+        """Replace the status, whole or not at all. Raises TransientError where the disk does not take it."""
         temporary = self.status.with_suffix(".tmp")
-        temporary.write_text(status.model_dump_json(indent=1) + "\n")
-        temporary.replace(self.status)
+        try:
+            temporary.write_text(status.model_dump_json(indent=1) + "\n")
+            temporary.replace(self.status)
+        except OSError as error:
+            raise TransientError(f"cannot write {self.status}: {error.strerror}") from error
 
 
 def engine_folder(storage_uri: str, study: str, *, create: bool = False) -> EngineFolder:
-    """The study's folder inside its storage; for storage that is no local folder, one in the user's cache."""
+    """The study's folder inside its storage; for storage that is no local folder, one in the user's cache.
+
+    Raises ValueError where it is to be created and cannot be.
+    """
     folder = EngineFolder(local_storage(storage_uri) / study_dir(study))
     if create:
-        folder.logs.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"spec.storage.uri: cannot create {folder.logs}: {error.strerror}") from error
     return folder
 
 

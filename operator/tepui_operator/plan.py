@@ -5,8 +5,9 @@ Whoever applies a plan creates the children first and writes the status last; if
 again from what is then observed decides the rest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from tepui_operator.analyses import AnalysisStep, Coverage, analyses
 from tepui_operator.child import Child
@@ -40,9 +41,10 @@ class Plan:
 def plan(study: Study, observed: Observed, now: float) -> Plan:
     """Decide from what is observed at `now` (seconds since the epoch)."""
     standings = _standings(study, observed, now)
-    reckoning = reckon(study, observed, standings)
+    fresh = len(study.trials) - len(_settled(observed)) - len(standings)
+    reckoning = reckon(study, observed, standings, fresh)
     step = analyses(study, observed, _coverage(reckoning), now)
-    create = _create(study, standings, reckoning, step, now)
+    create = _create(study, observed, standings, reckoning, step, now=now)
     status = status_after(study, observed, reckoning, step, create, now=now)
     if study.experiment.spec.suspend:
         return Plan(status, suspend=_names(observed, suspended=False))
@@ -56,20 +58,32 @@ def plan(study: Study, observed: Observed, now: float) -> Plan:
 
 
 def _create(
-    study: Study, standings: list[Standing], reckoning: Reckoning, step: AnalysisStep, now: float
+    study: Study, observed: Observed, standings: list[Standing], reckoning: Reckoning, step: AnalysisStep, *, now: float
 ) -> tuple[Child, ...]:
     if study.experiment.spec.suspend:
         return ()
-    trials = [] if reckoning.budget_spent(step) else _trial_children(study, standings, now)
+    trials = [] if reckoning.budget_spent(step) else _trial_children(study, observed, standings, now)
     analysis = [step.following] if step.following is not None and step.due_at <= now else []
     return (*analysis, *trials)
 
 
+def _settled(observed: Observed) -> frozenset[int]:
+    """Trials that the status lists as completed or failed: their Jobs may be gone."""
+    return parse_indexes(observed.status.completed_trials) | parse_indexes(observed.status.failed_trials)
+
+
 def _standings(study: Study, observed: Observed, now: float) -> list[Standing]:
-    """Trials that the status does not call settled yet, in the order of submission."""
-    settled = parse_indexes(observed.status.completed_trials) | parse_indexes(observed.status.failed_trials)
-    newest = newest_jobs(observed.jobs)
-    return [standing(study, trial, newest.get(trial.hash), now) for trial in study.order if trial.index not in settled]
+    """Trials that have Jobs and are not settled, in the order of submission."""
+    settled, place = _settled(observed), study.place
+    newest = {trial: job for trial, job in newest_jobs(observed.jobs).items() if trial in place}
+    begun = (study.order[place[trial]] for trial in sorted(newest, key=place.__getitem__))
+    return [standing(study, trial, newest[trial.hash], now) for trial in begun if trial.index not in settled]
+
+
+def _fresh(study: Study, observed: Observed, standings: list[Standing]) -> Iterator[Child]:
+    """First attempts at trials that have neither Jobs nor an end, cheapest first."""
+    begun = _settled(observed) | {s.trial.index for s in standings}
+    return (Child(study.name, "train", trial, 0) for trial in study.order if trial.index not in begun)
 
 
 def _coverage(reckoning: Reckoning) -> Coverage:
@@ -81,7 +95,7 @@ def _coverage(reckoning: Reckoning) -> Coverage:
     )
 
 
-def _trial_children(study: Study, standings: list[Standing], now: float) -> list[Child]:
+def _trial_children(study: Study, observed: Observed, standings: list[Standing], now: float) -> list[Child]:
     """Evaluations, then further attempts at training, then new trials: each within the submission window.
 
     At most `parallelism` training Jobs exist that have not ended, and as many evaluation Jobs: a deep queue would
@@ -90,12 +104,12 @@ def _trial_children(study: Study, standings: list[Standing], now: float) -> list
     due = [s.following for s in standings if s.following is not None and s.due_at <= now]
     busy = [s for s in standings if s.following is None]
     window = study.experiment.spec.parallelism
-    evaluations = [child for child in due if child.stage == "evaluate"]
-    again = [child for child in due if child.stage == "train" and child.attempt > 0]
-    fresh = [child for child in due if child.stage == "train" and child.attempt == 0]
-    evaluating = sum(s.state == "evaluating" for s in busy)
-    training = sum(s.state == "training" for s in busy)
-    return [*evaluations[: max(0, window - evaluating)], *[*again, *fresh][: max(0, window - training)]]
+    evaluating = window - sum(s.state == "evaluating" for s in busy)
+    training = window - sum(s.state == "training" for s in busy)
+    evaluations = (child for child in due if child.stage == "evaluate")
+    again = (child for child in due if child.stage == "train")
+    trainings = chain(again, _fresh(study, observed, standings))
+    return [*islice(evaluations, max(0, evaluating)), *islice(trainings, max(0, training))]
 
 
 def _wake_at(standings: Iterable[Standing], step: AnalysisStep, now: float) -> float | None:

@@ -3,6 +3,7 @@
 A trial is settled once the status lists it as completed or failed; from then on its Jobs no longer count, and may go.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from tepui_operator.analyses import AnalysisStep
@@ -53,8 +54,8 @@ class Reckoning:
         return all_settled or (self.idle and self.budget_spent())
 
 
-def reckon(study: Study, observed: Observed, standings: list[Standing]) -> Reckoning:
-    """Add what the standings say to what the status already holds."""
+def reckon(study: Study, observed: Observed, standings: list[Standing], fresh: int) -> Reckoning:
+    """Add what the standings say to what the status already holds; `fresh` trials have not begun."""
     status = observed.status
     ended = [s for s in standings if s.state in ("completed", "failed")]
     failures = tuple(s.failure for s in ended if s.failure is not None)
@@ -63,11 +64,14 @@ def reckon(study: Study, observed: Observed, standings: list[Standing]) -> Recko
     by_class = dict(status.failures_by_class)
     for failure in failures:
         by_class[failure.outcome] = by_class.get(failure.outcome, 0) + 1
+    states = Counter(s.state for s in standings)
     counts = TrialCounts(
         total=len(study.trials),
+        waiting=states["waiting"] + fresh,
+        training=states["training"],
+        evaluating=states["evaluating"],
         completed=len(completed),
         failed=len(failed),
-        **{state: sum(s.state == state for s in standings) for state in ("waiting", "training", "evaluating")},
     )
     budget = study.experiment.spec.budget
     return Reckoning(

@@ -20,7 +20,7 @@ MESSAGE_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One trial that has not been settled in the status."""
+    """One trial that has begun and is not settled in the status."""
 
     trial: Trial
     state: State
@@ -49,10 +49,8 @@ def _age(job: ObservedJob) -> tuple[bool, int]:
     return (job.stage == "evaluate", job.attempt)
 
 
-def standing(study: Study, trial: Trial, job: ObservedJob | None, now: float) -> Standing:
+def standing(study: Study, trial: Trial, job: ObservedJob, now: float) -> Standing:
     """What the trial's newest Job says about it."""
-    if job is None:
-        return Standing(trial, "waiting", following=Child(study.name, "train", trial, 0))
     pods = study.experiment.spec.pods
     held = job.history.hours + hours(pods, job.stage, job.held_s(now))
     if not job.ended:

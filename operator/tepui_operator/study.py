@@ -48,6 +48,11 @@ class Study:
         """Trials by their hash."""
         return {trial.hash: trial for trial in self.trials}
 
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Each trial's place in `order`, by its hash."""
+        return {trial.hash: place for place, trial in enumerate(self.order)}
+
 
 def submission_order(trials: tuple[Trial, ...], cost: Callable[[Trial], float], parallelism: int) -> tuple[Trial, ...]:
     """Cheapest first, so that a first law stands early; only the last few the other way round.

@@ -112,7 +112,9 @@ class PlainView:
     def show(self, snapshot: Snapshot) -> None:
         """See View."""
         trials = snapshot.status.trials
-        if self._status is None or (self._status.trials.completed, self._status.trials.failed) != (
+        if not snapshot.server_ready and self._status is None:
+            self.say(f"study     {snapshot.study}: {trials.total} trials; importing what pods need, once for all")
+        elif self._status is not None and (self._status.trials.completed, self._status.trials.failed) != (
             trials.completed,
             trials.failed,
         ):

@@ -112,9 +112,9 @@ def test_plain_lines_have_a_time_and_come_once() -> None:
         status = ExperimentStatus(trials=TrialCounts(total=4, completed=completed, training=1, waiting=3 - completed))
         view.show(Snapshot("study", status))
     lines = stream.getvalue().splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 2
     assert "started   train    tiny epochs=1 seed=0  [study-abc-t0]" in lines[0]
-    assert "1/4 trials completed; 1 in training, 0 in evaluation, 2 to come" in lines[2]
+    assert "1/4 trials completed; 1 in training, 0 in evaluation, 2 to come" in lines[1]
 
 
 def test_the_live_picture_shows_running_pods() -> None:

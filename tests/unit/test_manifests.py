@@ -70,12 +70,22 @@ def children(study: Study) -> dict[str, Child]:
     }
 
 
+def as_golden(study: Study, made: tuple[dict[str, Any], ...]) -> Any:
+    """The objects without what is tested elsewhere: the trial's hash, and the payload that pods read."""
+    text = json.dumps(made).replace(study.trials[0].hash, "0123456789ab")
+    plain = json.loads(text)
+    for variable in plain[-1]["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == TASK_VARIABLE:
+            variable["value"] = "{...}"
+    return plain
+
+
 @pytest.mark.parametrize("stage", ["train", "evaluate", "analyse"])
 @pytest.mark.parametrize(("name", "spec"), [("cpu", CPU), ("gpu-gang", GPU_GANG)])
 def test_objects_are_those_of_the_golden_file(name: str, spec: dict[str, Any], stage: str) -> None:
     """Every field of every object is as in the file."""
     study = study_of(spec)
-    made = json.loads(json.dumps(objects(study, children(study)[stage], Site(), OWNER)))
+    made = as_golden(study, objects(study, children(study)[stage], Site(), OWNER))
     path = GOLDEN / f"{name}-{stage}.json"
     if os.environ.get("TEPUI_UPDATE_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)
