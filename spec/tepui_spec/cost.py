@@ -1,4 +1,4 @@
-"""What a model costs, by arithmetic alone: parameters, floating-point operations, bytes of a GPU, GPU-hours.
+"""What a model costs, by arithmetic alone: parameters, floating-point operations, bytes of a GPU.
 
 A model whose family is not known costs None, never a guess. Counts of parameters are timm's exactly; operations are
 those of matrix products and convolutions, two a multiply-add, as torch.utils.flop_counter counts them.
@@ -114,8 +114,3 @@ def gpu_bytes(
 def micro_batch_of(recipe: Recipe, *, micro_batch_size: int | None, world_size: int) -> int:
     """Images of one backward pass of one process."""
     return micro_batch_size or max(1, recipe.batch_size // world_size)
-
-
-def gpu_hours(flops: float, *, peak_flops_per_s: float, utilization: float) -> float:
-    """Hours of one GPU for `flops` operations at a share `utilization` of its peak."""
-    return flops / (peak_flops_per_s * utilization) / 3600

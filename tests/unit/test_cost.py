@@ -11,7 +11,6 @@ from tepui_spec.cost import (
     ModelCost,
     flops_of_examples,
     gpu_bytes,
-    gpu_hours,
     model_cost,
     training_flops,
     training_steps,
@@ -196,11 +195,6 @@ def test_gpu_bytes_by_zero_stage() -> None:
         gpu_bytes(cost, optimizer="sgd", precision="bf16", zero_stage=0, world_size=1, micro_batch_size=8).activations
         == 8 * 30
     )
-
-
-def test_gpu_hours() -> None:
-    """Operations over what a GPU does at a share of its peak."""
-    assert gpu_hours(3.6e18, peak_flops_per_s=1e15, utilization=0.5) == pytest.approx(2)
 
 
 def test_tables_are_those_of_the_installed_timm() -> None:
