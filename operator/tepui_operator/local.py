@@ -126,7 +126,7 @@ class Engine:
         for child in made.create:
             manifest = job_manifest(self._study, child, self._site)
             check_secrets(manifest, self._pods.environment)
-            self._jobs[child.name] = LocalJob(child, manifest, self._folder, time.time())
+            self._jobs[child.name] = LocalJob(child, manifest, self._folder)
         self._start_pods()
         before, self._status = self._status, made.status
         self._folder.write_status(made.status)

@@ -27,9 +27,8 @@ _MESSAGE_LIMIT = 500
 class LocalJob:
     """One Job and its pods, from its creation to its end."""
 
-    def __init__(self, child: Child, manifest: Manifest, folder: EngineFolder, now: float) -> None:
+    def __init__(self, child: Child, manifest: Manifest, folder: EngineFolder) -> None:
         self.child = child
-        self.created_at = now
         self.started_at: float | None = None
         self.ended_at: float | None = None
         self.outcome: Outcome | None = None

@@ -53,7 +53,6 @@ class Teller:
             study=self._study.name,
             status=status,
             running=tuple(_news(job) for job in running),
-            waiting=sum(job.started_at is None for job in jobs),
             share_done=done / self._total,
             elapsed_s=elapsed_s,
             left_s=left * elapsed_s / (done - found) if done > found and done > 0.02 * self._total else None,

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from tepui_operator.text import duration
@@ -42,14 +42,11 @@ class Snapshot:
     study: str
     status: ExperimentStatus
     running: tuple[JobNews, ...] = ()
-    waiting: int = 0
-    """Jobs that exist and wait for room on the machine."""
     share_done: float = 0.0
     """Of the work of all trials."""
     elapsed_s: float = 0.0
     left_s: float | None = None
     server_ready: bool = True
-    recent: tuple[str, ...] = field(default=())
 
 
 class View(Protocol):
