@@ -28,7 +28,7 @@ def curves_chart(
             x=alt.X(
                 "seen:Q",
                 title="images seen",
-                scale=alt.Scale(type="log"),
+                scale=alt.Scale(type="log", nice=False),
                 axis=alt.Axis(format="~s", tickCount=6, grid=False, labelSeparation=8),
             ),
             y=alt.Y("error:Q", title="upstream validation error", axis=alt.Axis(format="~%", tickCount=6)),

@@ -24,8 +24,13 @@ def shots_chart(quantity: Quantity, tasks: Sequence[str], rows: Rows, *, width: 
     axis = alt.Axis(format="~%", tickCount=5) if is_error else alt.Axis(values=_LOG_TICKS)
     scale = alt.Scale(zero=True) if is_error else alt.Scale(type="log", nice=True)
     place = {
-        "x": alt.X("shots:O", title="shots (labelled images per class)", axis=alt.Axis(labelAngle=0, grid=False)),
-        "xOffset": alt.XOffset("task:N", sort=names, scale=alt.Scale(domain=names, paddingOuter=1)),
+        "x": alt.X(
+            "shots:O",
+            title="shots (labelled images per class)",
+            axis=alt.Axis(labelAngle=0, grid=False),
+            scale=alt.Scale(type="band", domain=sorted({row["shots"] for row in rows}), paddingInner=0.25),
+        ),
+        "xOffset": alt.XOffset("task:N", sort=names, scale=alt.Scale(domain=names)),
         "color": alt.Color("task:N", title=None, scale=alt.Scale(domain=names, range="category")),
         "tooltip": [alt.Tooltip("task:N"), alt.Tooltip("shots:O"), alt.Tooltip("text:N", title=title)],
     }

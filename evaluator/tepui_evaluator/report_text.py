@@ -200,6 +200,8 @@ def _heldout_caveat(laws: Sequence[Law]) -> list[str]:
     )
     if lost:
         return [f"{text}; in {lost} a curve without a floor was clearly better, which puts those floors in doubt."]
+    if 2 * won < len(tested):
+        return [f"{text}, though it was never clearly worse: the check decides neither for the law nor against it."]
     return [f"{text}, and was never clearly worse. That supports the law, though it cannot prove a floor."]
 
 

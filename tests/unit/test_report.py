@@ -164,6 +164,18 @@ def test_caveats_name_confidence_interim_and_lost_checks(study: ReportData) -> N
     assert "still running" not in " ".join(caveats(study, views(study)))
 
 
+@pytest.mark.parametrize(
+    ("best", "words"), [("law", "supports the law"), ("mean", "neither for the law nor against it")]
+)
+def test_caveat_of_the_held_out_check(study: ReportData, best: str, words: str) -> None:
+    """A check that the law does not win is not said to support it."""
+    view = _view("mnist-25", study)
+    held = view.laws["frontier"].heldout
+    assert held is not None
+    law = view.laws["frontier"].model_copy(update={"heldout": held.model_copy(update={"best": best})})
+    assert words in " ".join(caveats(study, [replace(view, laws={"frontier": law})]))
+
+
 def test_scope_counts_trials(study: ReportData) -> None:
     """Finished, planned and failed trials, families and reach in one line."""
     assert scope(study).startswith("36 of 37 trials finished · 1 failed · mixer, resnet, vit · upstream error 15.8% to")
