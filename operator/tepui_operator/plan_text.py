@@ -99,6 +99,8 @@ def _verdict(model: ModelEstimate) -> str:
     if model.memory is None:
         return ""
     share = model.memory.total / model.memory_limit_bytes
+    if share < 0.01:
+        return "<1%"
     return f"{share:.0%}" if share <= 1 else f"{share:.0%}: DOES NOT FIT"
 
 

@@ -14,7 +14,7 @@ class Policy:
 
     interim_shares: tuple[float, ...] = (0.25, 0.5)
     """An interim analysis runs when this share of the trials is completed."""
-    interim_min_trials: int = 40
+    interim_min_trials: int = 100
     """Smaller studies get no interim analysis: it would cost them a noticeable part of their time."""
 
 
