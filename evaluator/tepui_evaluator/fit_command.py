@@ -20,8 +20,8 @@ each with intervals and whether e_IR is identified, then hull and all_points as 
 
 
 _FOOTNOTE = """\
-hull and all_points are point estimates as published; a bootstrap interval of the hull's covers the truth about
-half as often as it says (docs/statistics.md), so none is shown."""
+hull and all_points are point estimates as published; a bootstrap interval of the hull covers the truth far less often
+than it says (docs/statistics.md), so none is shown."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -28,8 +28,8 @@ METHODS: dict[LawKind, str] = {
     "all_points": "least squares on all points with e_IR >= 0, as published",
 }
 _PUBLISHED = (
-    "a point estimate as published, without an interval: its bootstrap covers the truth about half as often "
-    "as it says; see the {0} law"
+    "a point estimate as published, without an interval: a bootstrap of the hull covers the truth far less often "
+    "than it says; see the {0} law"
 )
 
 
