@@ -175,6 +175,7 @@ class _Search:
         start[np.arange(rows.size), self.slot[rows]] = t
         lo, hi = self._bounds(rows, t)
         box = Box(lo=lo, hi=hi, scale=self.scale[rows])
+        start = self._where_finite(rows, np.clip(start, lo, hi), t)
         found = minimise(_Rows(self.objective, rows), start, self.fixed[rows], box)
         rise = found.value - self.problems.value[rows]
         r = np.sqrt(2.0 * np.maximum(rise, 0.0))
@@ -183,6 +184,15 @@ class _Search:
         self.better_theta[rows[fell]] = self.objective.to_theta(rows[fell], found.v[fell])
         self._record(rows, t, r, found.v, found.hessian)
         return r
+
+    def _where_finite(self, rows: IntArray, start: FloatArray, t: FloatArray) -> FloatArray:
+        """The starts (R, P), those at which the likelihood overflows replaced by the last point inside."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, gradient, hessian = self.objective(rows, start)
+        lost = ~(np.isfinite(value) & np.isfinite(gradient).all(axis=1) & np.isfinite(hessian).all(axis=(1, 2)))
+        near = self.v_in[rows].copy()
+        near[np.arange(rows.size), self.slot[rows]] = t
+        return np.where(lost[:, None], near, start)
 
     def _record(self, rows: IntArray, t: FloatArray, r: FloatArray, v: FloatArray, h: FloatArray) -> None:
         inside = r <= self.goal[rows]

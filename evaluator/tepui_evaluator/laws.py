@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def band(points: Points, law: Law, xs: Sequence[float]) -> Band:
         ends = [fit.predict(x, law.confidence)[1] for x in grid]
     elif law.e_ir is not None and law.law == "frontier":
         parameters = [_value_at(x) for x in grid]
-        ends = [_closed(i) for i in fit_frontier(points).intervals(parameters, law.confidence)]
+        ends = _rising([_closed(i) for i in fit_frontier(points).intervals(parameters, law.confidence)])
     ends = [e if e is None or y is None else _with_point(e, y) for e, y in zip(ends, curve, strict=True)]
     return Band(
         x=tuple(grid),
@@ -84,6 +85,19 @@ def band(points: Points, law: Law, xs: Sequence[float]) -> Band:
         lo=tuple(None if e is None else e[0] for e in ends),
         hi=tuple(None if e is None else e[1] for e in ends),
     )
+
+
+def _rising(ends: list[tuple[float, float] | None]) -> list[tuple[float, float] | None]:
+    """Pointwise intervals of curves that all rise, made consistent with each other over an ascending grid.
+
+    A curve that passes below y at x passes below y everywhere left of x, so a low end found there holds here too, and
+    a high end likewise to the right. The search at one x can miss a basin that the search at its neighbour meets.
+    """
+    lows = [1.0 if e is None else e[0] for e in ends]
+    highs = [0.0 if e is None else e[1] for e in ends]
+    lows = list(accumulate(reversed(lows), min))[::-1]
+    highs = list(accumulate(highs, max))
+    return [e and (low, high) for e, low, high in zip(ends, lows, highs, strict=True)]
 
 
 def _common(points: Points, confidence: float, by: Mapping[str, ByValue]) -> dict[str, Any]:

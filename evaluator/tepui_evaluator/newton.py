@@ -49,12 +49,15 @@ def minimise(objective: Objective, start_RP: FloatArray, fixed_RP: NDArray[np.bo
 
     Each step is the Newton step with absolute eigenvalues (so it descends where the Hessian is indefinite),
     at most as long as a trust radius, and cut where it meets the first bound. Coordinates at a bound that
-    the gradient pushes outwards are held for that step.
+    the gradient pushes outwards are held for that step. A problem whose objective overflows at its start stays
+    there, with value inf.
     """
     count = start_RP.shape[0]
     lo_RP, hi_RP, scale_RP = (np.broadcast_to(b, start_RP.shape) for b in (box.lo, box.hi, box.scale))
     v = np.clip(start_RP, lo_RP, hi_RP)
     value, gradient, hessian = objective(np.arange(count), v)
+    hopeless = ~_finite(value, gradient, hessian)
+    value[hopeless], gradient[hopeless], hessian[hopeless] = np.inf, 0.0, 0.0
     radius = np.ones(count)
     rows = np.arange(count)
     for _ in range(_MAX_STEPS):
@@ -66,7 +69,7 @@ def minimise(objective: Objective, start_RP: FloatArray, fixed_RP: NDArray[np.bo
             break
         trial = _cut(v[rows], step, lo_RP[rows], hi_RP[rows])
         value_t, gradient_t, hessian_t = objective(rows, trial)
-        better = value_t < value[rows]
+        better = (value_t < value[rows]) & _finite(value_t, gradient_t, hessian_t)
         length = np.sqrt((((trial - v[rows]) / scale_RP[rows]) ** 2).sum(axis=1))
         longer = np.minimum(np.maximum(radius[rows], 2.0 * length), _MAX_RADIUS)
         radius[rows] = np.where(better, longer, 0.25 * length)
@@ -74,6 +77,10 @@ def minimise(objective: Objective, start_RP: FloatArray, fixed_RP: NDArray[np.bo
         v[won], value[won] = trial[better], value_t[better]
         gradient[won], hessian[won] = gradient_t[better], hessian_t[better]
     return Minimum(v=v, value=value, gradient=gradient, hessian=hessian)
+
+
+def _finite(value: FloatArray, gradient: FloatArray, hessian: FloatArray) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(value) & np.isfinite(gradient).all(axis=1) & np.isfinite(hessian).all(axis=(1, 2)))
 
 
 def _pushed_out(v: FloatArray, gradient: FloatArray, lo: FloatArray, hi: FloatArray) -> NDArray[np.bool_]:

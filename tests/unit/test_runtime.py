@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -76,6 +77,21 @@ def test_expected_failures_by_class(
     assert code == EXIT_CODES[outcome]
     assert report.message == (str(error) or type(error).__name__)
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [np.linalg.LinAlgError("Eigenvalues did not converge"), json.JSONDecodeError("bad", "{", 0)]
+)
+def test_a_library_s_own_value_error_is_a_bug(
+    error: Exception, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kinds of ValueError that libraries raise are not the user's mistake: the pod crashes with a traceback."""
+
+    def fail(_task: Task, _context: PodContext) -> None:
+        raise error
+
+    assert pod(tmp_path, fail)[1].outcome is Outcome.CRASHED
+    assert "Traceback" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [KeyError("step"), OSError("odd"), SystemExit(3), RuntimeError("mat1 and mat2")])

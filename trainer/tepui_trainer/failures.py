@@ -51,7 +51,6 @@ _BY_CLASS: tuple[tuple[type[BaseException], Outcome], ...] = (
     (TransientError, Outcome.STORAGE),
     (MemoryError, Outcome.OUT_OF_MEMORY),
     (DataError, Outcome.DATA),
-    (ValueError, Outcome.CONFIGURATION),
 )
 
 
@@ -60,11 +59,19 @@ def classify(error: BaseException) -> Outcome:
     for kind, outcome in _BY_CLASS:
         if isinstance(error, kind):
             return outcome
+    if _is_the_users(error):
+        return Outcome.CONFIGURATION
     if isinstance(error, OSError) and error.errno in WORLD:
         return Outcome.STORAGE
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return Outcome.OUT_OF_MEMORY
     return _of_torch(error)
+
+
+def _is_the_users(error: BaseException) -> bool:
+    """A plain ValueError or one of ours; a library's own kind (numpy's LinAlgError, a JSONDecodeError) is a bug."""
+    kind = type(error)
+    return kind is ValueError or (issubclass(kind, ValueError) and kind.__module__.startswith("tepui_"))
 
 
 def _of_torch(error: BaseException) -> Outcome:
