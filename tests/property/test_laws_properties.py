@@ -36,7 +36,7 @@ def law_points(draw: st.DrawFn) -> Points:
     return make_points(x, y.clip(0.0, 1.0), group=draw(st.none() | st.just([i % 7 for i in range(n)])))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.one_of(odd_points(), law_points()), st.sampled_from([0.5, 0.95, 0.999]))
 def test_laws_are_finite_and_consistent(points: Points, confidence: float) -> None:
     """Four laws come out, no number is NaN or out of range, and every interval holds its estimate."""

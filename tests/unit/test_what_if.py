@@ -62,13 +62,13 @@ def test_no_law_no_answer() -> None:
 
 
 def test_difference_covers_the_true_one() -> None:
-    """Of 20 pairs of independent studies whose e_IR differ by 0.02, at least 17 intervals hold 0.02."""
+    """Of 30 pairs of independent studies whose e_IR differ by 0.02, at least 26 intervals hold 0.02."""
     other = replace(EASY, e_ir=EASY.e_ir + 0.02)
     covered = 0
-    for seed in range(20):
+    for seed in range(100, 130):
         d = difference(_fitted(other, seed)[1], _fitted(EASY, seed + 1000)[1])
         covered += d.interval is not None and d.interval[0] <= 0.02 <= d.interval[1]
-    assert covered >= 17
+    assert covered >= 26
 
 
 def test_far_apart_differ_and_equal_ones_are_never_called_equal() -> None:
