@@ -29,7 +29,7 @@ TINY = CustomModel(
     timm="vit_tiny_patch16_224",
     args={"patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2, "drop_rate": 0.1},
 )
-RECIPE = Recipe(name="test", batch_size=16, epochs=25, lr_peak=2e-3, crop="pad", warmup_fraction=0.1)
+RECIPE = Recipe(name="test", batch_size=16, epochs=25, lr_peak=1e-2, crop="pad", warmup_fraction=0.1)
 DEADLINE_S = 120.0
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tepui_trainer.preload"])
@@ -144,9 +144,7 @@ def ranks(task: TrainTask, folder: Path, world_size: int, *, dies_after: int | N
 
     The last rank kills itself after it has taken part in `dies_after` checkpoints.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     return [
         Pod(
             task,
@@ -163,6 +161,14 @@ def ranks(task: TrainTask, folder: Path, world_size: int, *, dies_after: int | N
         )
         for rank in range(world_size)
     ]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def wait_for(condition: Callable[[], bool], pod: Pod) -> None:

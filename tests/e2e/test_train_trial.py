@@ -3,6 +3,7 @@
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,11 @@ from tepui_spec.experiment import CustomModel
 from tepui_spec.outcome import Outcome
 from tepui_spec.results import CurveRow, TrialRow
 from tepui_spec.trial import Placement, TrainTask
+from tepui_trainer.checkpoint import load_model
+from tepui_trainer.data import open_dataset, sequential
 from tepui_trainer.rows import read_rows
 from tepui_trainer.storage import Storage
-from training_pods import Died, Pod, manifests, ranks, results, run, stripes, train_task, wait_for
+from training_pods import Died, Pod, free_port, manifests, ranks, results, run, stripes, train_task, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -49,6 +52,17 @@ def trial_row(task: TrainTask, storage: Path) -> TrialRow:
     return row
 
 
+def error_of_loaded(task: TrainTask, storage: Path, data: Path) -> float:
+    """The validation error of the final checkpoint, as an evaluator would find it."""
+    model = load_model(Storage(str(storage)), task.trial)
+    dataset = open_dataset(str(data), split="test", image_size_px=8)
+    wrong = sum(
+        int((model(batch.images_BCHW).argmax(dim=1) != batch.labels_B).sum())
+        for batch in sequential(dataset, batch_size=16)
+    )
+    return wrong / len(dataset)
+
+
 def test_finished_trial(data: Path, tmp_path: Path) -> None:
     """A trial leaves its row, its curve, one checkpoint of weights only, and is not computed again."""
     task = train_task(data, tmp_path / "store")
@@ -59,6 +73,7 @@ def test_finished_trial(data: Path, tmp_path: Path) -> None:
     curve = losses(task, tmp_path / "store")
     assert len(curve) == 5
     assert curve[-1] < 0.9 * curve[0]
+    assert row.upstream_error == error_of_loaded(task, tmp_path / "store", data)
     (manifest,) = manifests(task, tmp_path / "store")
     assert sorted(file.name for file in manifest.parent.iterdir()) == ["manifest.json", "model.safetensors"]
     before = results(task, tmp_path / "store")
@@ -169,8 +184,6 @@ def test_diverged(data: Path, tmp_path: Path) -> None:
     code, pod = run(task, tmp_path)
     assert code == 42, pod.log.read_text()
     assert "lrPeak 100" in pod.report.message
-    from tepui_trainer.checkpoint import load_model
-
     for manifest in manifests(task, tmp_path / "store"):
         model = load_model(Storage(str(tmp_path / "store")), task.trial, int(manifest.parent.name[5:]))
         assert all(parameter.isfinite().all() for parameter in model.parameters())
@@ -309,6 +322,28 @@ def test_another_placement_goes_on(data: Path, tmp_path: Path, whole_batch: list
     assert code == 0, pod.log.read_text()
     assert "resuming" in pod.log.read_text()
     assert losses(third, tmp_path / "store") == pytest.approx(whole_batch, rel=1e-4)
+
+
+def test_two_nodes(data: Path, tmp_path: Path, whole_batch: list[float]) -> None:
+    """Pods of two nodes meet at MASTER_ADDR; when one is killed with its processes the other ends as PeerLost."""
+    placement = Placement(nodes=2)
+
+    def pods(task: TrainTask, folder: Path) -> list[Pod]:
+        meeting: dict[str, Any] = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free_port()),
+            "TEPUI_PEER_TIMEOUT_S": "20",
+        }
+        return [Pod(task, folder / node, JOB_COMPLETION_INDEX=node, **meeting) for node in ("0", "1")]
+
+    task = exact_task(data, tmp_path / "store", placement)
+    cut = pods(task, tmp_path / "cut")
+    wait_for(lambda: bool(manifests(task, tmp_path / "store")), cut[0])
+    cut[1].signal(signal.SIGKILL)
+    assert [pod.wait() for pod in cut] == [45, -signal.SIGKILL], cut[0].log.read_text()
+    resumed = pods(task, tmp_path / "resumed")
+    assert [pod.wait() for pod in resumed] == [0, 0], resumed[0].log.read_text()
+    assert losses(task, tmp_path / "store") == pytest.approx(whole_batch, rel=1e-4)
 
 
 def test_torchrun(data: Path, tmp_path: Path, whole_batch: list[float]) -> None:
