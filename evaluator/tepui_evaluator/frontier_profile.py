@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tepui_evaluator.frontier_likelihood import KAPPA, LAMBDA, NO_EXTRA_NOISE, SIZE, TAU, C, FrontierLikelihood
-from tepui_evaluator.newton import Box, minimise, newton_step
+from tepui_evaluator.newton import Box, evaluated, minimise, newton_step
 from tepui_evaluator.points import FloatArray, IntArray
 
 LO = np.array([0.0, np.log(1e-5), np.log(0.05), -14.0, -8.0, NO_EXTRA_NOISE])
@@ -187,12 +187,10 @@ class _Search:
 
     def _where_finite(self, rows: IntArray, start: FloatArray, t: FloatArray) -> FloatArray:
         """The starts (R, P), those at which the likelihood overflows replaced by the last point inside."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            value, gradient, hessian = self.objective(rows, start)
-        lost = ~(np.isfinite(value) & np.isfinite(gradient).all(axis=1) & np.isfinite(hessian).all(axis=(1, 2)))
+        value, _, _ = evaluated(self.objective, rows, start)
         near = self.v_in[rows].copy()
         near[np.arange(rows.size), self.slot[rows]] = t
-        return np.where(lost[:, None], near, start)
+        return np.where(np.isinf(value)[:, None], near, start)
 
     def _record(self, rows: IntArray, t: FloatArray, r: FloatArray, v: FloatArray, h: FloatArray) -> None:
         inside = r <= self.goal[rows]

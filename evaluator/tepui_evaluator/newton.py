@@ -16,6 +16,7 @@ from tepui_evaluator.points import FloatArray, IntArray
 
 _MAX_STEPS = 200
 _TOLERANCE = 1e-8  # of the predicted decrease; likelihood ratios are compared with numbers near 4
+_LARGEST = 1e100
 _MAX_RADIUS, _MIN_RADIUS = 8.0, 1e-9  # of a step, in units of the box's scale
 
 
@@ -55,9 +56,7 @@ def minimise(objective: Objective, start_RP: FloatArray, fixed_RP: NDArray[np.bo
     count = start_RP.shape[0]
     lo_RP, hi_RP, scale_RP = (np.broadcast_to(b, start_RP.shape) for b in (box.lo, box.hi, box.scale))
     v = np.clip(start_RP, lo_RP, hi_RP)
-    value, gradient, hessian = objective(np.arange(count), v)
-    hopeless = ~_finite(value, gradient, hessian)
-    value[hopeless], gradient[hopeless], hessian[hopeless] = np.inf, 0.0, 0.0
+    value, gradient, hessian = evaluated(objective, np.arange(count), v)
     radius = np.ones(count)
     rows = np.arange(count)
     for _ in range(_MAX_STEPS):
@@ -68,8 +67,8 @@ def minimise(objective: Objective, start_RP: FloatArray, fixed_RP: NDArray[np.bo
         if rows.size == 0:
             break
         trial = _cut(v[rows], step, lo_RP[rows], hi_RP[rows])
-        value_t, gradient_t, hessian_t = objective(rows, trial)
-        better = (value_t < value[rows]) & _finite(value_t, gradient_t, hessian_t)
+        value_t, gradient_t, hessian_t = evaluated(objective, rows, trial)
+        better = value_t < value[rows]
         length = np.sqrt((((trial - v[rows]) / scale_RP[rows]) ** 2).sum(axis=1))
         longer = np.minimum(np.maximum(radius[rows], 2.0 * length), _MAX_RADIUS)
         radius[rows] = np.where(better, longer, 0.25 * length)
@@ -79,8 +78,13 @@ def minimise(objective: Objective, start_RP: FloatArray, fixed_RP: NDArray[np.bo
     return Minimum(v=v, value=value, gradient=gradient, hessian=hessian)
 
 
-def _finite(value: FloatArray, gradient: FloatArray, hessian: FloatArray) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(value) & np.isfinite(gradient).all(axis=1) & np.isfinite(hessian).all(axis=(1, 2)))
+def evaluated(objective: Objective, rows_R: IntArray, v_RP: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The objective; where it or a derivative overflows, or is too large to square, value inf and derivatives 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        value, gradient, hessian = objective(rows_R, v_RP)
+        usable = np.abs(value) + np.abs(gradient).max(axis=1) + np.abs(hessian).max(axis=(1, 2)) < _LARGEST
+    value[~usable], gradient[~usable], hessian[~usable] = np.inf, 0.0, 0.0
+    return value, gradient, hessian
 
 
 def _pushed_out(v: FloatArray, gradient: FloatArray, lo: FloatArray, hi: FloatArray) -> NDArray[np.bool_]:
