@@ -10,7 +10,7 @@ setup: .venv/.ready
 .venv/.ready: pyproject.toml constraints.txt constraints-uv.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints-uv.txt
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --build-constraints constraints.txt -r constraints.txt
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode --build-constraints constraints.txt -r constraints.txt
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --build-constraints constraints.txt -e .
 	touch $@
 
@@ -22,7 +22,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config .importlinter
 
 test: setup lint
 	$(BIN)/pytest

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ruamel.yaml import YAML
+import yaml
 
 from tepui_operator.machine import this_machine
 from tepui_operator.running import run_file
@@ -26,12 +26,10 @@ QUICKSTART = Path(__file__).resolve().parents[1] / "examples" / "quickstart.yaml
 
 def on_fresh_storage(file: Path, storage: Path) -> Path:
     """A copy of the study beside the original, whose paths it shares, with storage of its own."""
-    yaml = YAML()
-    study = yaml.load(file.read_text())
+    study = yaml.safe_load(file.read_text())
     study["spec"]["storage"] = {"uri": str(storage)}
     copy = file.with_name(f".{file.stem}-overhead.yaml")
-    with copy.open("w") as stream:
-        yaml.dump(study, stream)
+    copy.write_text(yaml.safe_dump(study))
     return copy
 
 

@@ -10,7 +10,11 @@ def experiment_dict(name: str = "study", **spec: Any) -> dict[str, Any]:
     base: dict[str, Any] = {
         "upstream": {"data": {"uri": "data/fonts"}, "imageSize": 32},
         "models": [
-            {"name": "tiny", "timm": "vit_tiny_patch16_224", "args": {"patch_size": 8, "embed_dim": 32, "num_heads": 2, "depth": 1}}
+            {
+                "name": "tiny",
+                "timm": "vit_tiny_patch16_224",
+                "args": {"patch_size": 8, "embed_dim": 32, "num_heads": 2, "depth": 1},
+            }
         ],
         "sweep": {"grid": {"model": ["tiny"], "epochs": [1, 2], "seed": [0, 1]}},
         "training": {"recipe": "vit-small", "precision": "fp32"},

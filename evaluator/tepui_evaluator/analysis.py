@@ -7,11 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ruamel.yaml import YAML
+import yaml
 
 from tepui_evaluator.law_rows import LawRow, law_row
 from tepui_evaluator.laws import band, fit_laws
 from tepui_evaluator.report_data import Provenance, ReportData, law_grid
+from tepui_evaluator.report_replay import study_yaml
 from tepui_evaluator.store import Store
 from tepui_evaluator.study_points import PointRow, groups_of, point_table, points_of, report_point
 from tepui_spec import layout
@@ -66,7 +67,7 @@ def analyse(store: Store, *, confidence: float) -> Analysis:
 def write_tables(storage: Storage, experiment: Experiment, analysis: Analysis) -> None:
     """Write the study as applied, its points and its laws. Raises what `Storage.write` raises."""
     folder = layout.study_dir(experiment.metadata.name)
-    storage.write(f"{folder}/experiment.yaml", experiment_yaml(experiment))
+    storage.write(f"{folder}/experiment.yaml", study_yaml(experiment).encode())
     sink = io.BytesIO()
     pq.write_table(analysis.points, sink, compression="zstd", write_page_checksum=True)
     storage.write(points_path(experiment.metadata.name), sink.getvalue())
@@ -103,17 +104,6 @@ def points_path(study: str) -> str:
     return f"{layout.study_dir(study)}/points.parquet"
 
 
-def experiment_yaml(experiment: Experiment) -> bytes:
-    """The experiment as a file that `tepui validate` takes, without what is left at its default."""
-    plain = experiment.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    sink = io.BytesIO()
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    writer.dump({"apiVersion": experiment.api_version, "kind": experiment.kind, **plain}, sink)
-    return sink.getvalue()
-
-
 def stored_experiment(storage: Storage) -> Experiment:
     """The experiment of the one study in a storage. Raises ValueError where there is none, or more than one."""
     paths = [path for path in storage.list("studies") if path.endswith("/experiment.yaml")]
@@ -121,7 +111,7 @@ def stored_experiment(storage: Storage) -> Experiment:
         studies = ", ".join(path.split("/")[1] for path in paths) or "none"
         raise ValueError(f"{storage.uri()} holds the studies: {studies}; name the YAML file of the one that is meant")
     # as it was applied: what a later version checks beyond the fields' types is no longer the question
-    return Experiment.model_validate(YAML(typ="safe", pure=True).load(io.BytesIO(storage.read(paths[0]))))
+    return Experiment.model_validate(yaml.safe_load(storage.read(paths[0])))
 
 
 def _provenance(experiment: Experiment, analysis: Analysis) -> Provenance:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
 from pydantic.alias_generators import to_camel
-from ruamel.yaml import YAML
 
 from tepui_spec.experiment import Experiment
 from tepui_spec.law import ByValue
@@ -39,10 +38,5 @@ def _plain(experiment: Experiment) -> dict[str, Any]:
 
 
 def _yaml(content: dict[str, Any]) -> str:
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = None  # lists and mappings of scalars on one line, as people write them
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    writer.width = 100
-    out = io.StringIO()
-    writer.dump(content, out)
-    return out.getvalue()
+    # lists and mappings of scalars on one line, as people write them
+    return str(yaml.safe_dump(content, default_flow_style=None, sort_keys=False, allow_unicode=True, width=100))

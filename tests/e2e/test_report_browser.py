@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from browser import CHROMIUM, Page, browser_page
 from report_builders import simulated_study, with_layers
@@ -121,7 +121,7 @@ def test_click_chooses_the_trial_to_replay(page: Page, data: ReportData) -> None
     page.wait_for("document.querySelector('#picked').textContent")
     trial = page.evaluate("document.querySelector('#trial').value")
     chosen = next(p for p in data.points if p.trial == trial)
-    spec: dict[str, Any] = YAML(typ="safe").load(page.evaluate("document.querySelector('#point-yaml').textContent"))
+    spec: dict[str, Any] = yaml.safe_load(page.evaluate("document.querySelector('#point-yaml').textContent"))
     assert spec["spec"]["sweep"] == {"list": [dict(chosen.factors)]}
 
 

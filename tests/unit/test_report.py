@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import vl_convert
-from ruamel.yaml import YAML
+import yaml
 
 from builders import experiment
 from report_builders import FAILURE, REASONS, TRUTHS, simulated_study, with_layers
@@ -333,7 +333,7 @@ def test_replay_of_a_point_is_the_same_trial() -> None:
     sweep = {"grid": {"model": ["tiny"], "dataFraction": [0.3, 1.0], "epochs": [1, 2.5], "headLrScale": [0.5, 1]}}
     original = experiment(sweep=sweep)
     trials = expand(original.spec)
-    read = YAML(typ="safe").load
+    read = yaml.safe_load
     whole = expand(Experiment.model_validate(read(study_yaml(original))).spec)
     assert [t.hash for t in whole] == [t.hash for t in trials]
     for trial in trials:

@@ -11,7 +11,8 @@ import pytest
 
 from builders import experiment
 from study_rows import write_study
-from tepui_evaluator.analysis import analyse, experiment_yaml, stored_experiment, write_tables
+from tepui_evaluator.analysis import analyse, stored_experiment, write_tables
+from tepui_evaluator.report_replay import study_yaml
 from tepui_evaluator.results_table import TableName, encoded, filtered, load, open_store
 from tepui_evaluator.store import Store
 from tepui_spec.cli import main
@@ -34,7 +35,7 @@ def study() -> Experiment:
 @pytest.fixture
 def folder(tmp_path: Path, study: Experiment) -> Path:
     """A folder with the study's file and, beside it, its results, analysed."""
-    (tmp_path / "study.yaml").write_bytes(experiment_yaml(study))
+    (tmp_path / "study.yaml").write_text(study_yaml(study))
     storage = Storage(str(tmp_path / "results"))
     write_study(storage, study)
     write_tables(storage, study, analyse(Store(storage, study), confidence=0.95))

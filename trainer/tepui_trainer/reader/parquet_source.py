@@ -98,7 +98,7 @@ class ParquetSource:
                 f"with {column.null_count} nulls"
             )
         # to_numpy would import pandas, which takes a second
-        return np.from_dlpack(column.cast(pa.int64()).combine_chunks())
+        return np.asarray(np.from_dlpack(column.cast(pa.int64()).combine_chunks()), dtype=np.int64)
 
     def _class_names(self) -> tuple[str, ...]:
         if self.card:

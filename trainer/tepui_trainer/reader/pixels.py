@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tepui_trainer.reader.augment import Augment, FloatArray, crop_box
 from tepui_trainer.reader.blocks import BlockCache
@@ -162,4 +162,4 @@ class StreamedPixels:
 
 def _reason(error: Exception) -> str:
     # Pillow's own text names an in-memory object's address
-    return "not an image" if isinstance(error, Image.UnidentifiedImageError) else (str(error) or type(error).__name__)
+    return "not an image" if isinstance(error, UnidentifiedImageError) else (str(error) or type(error).__name__)

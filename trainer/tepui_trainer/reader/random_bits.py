@@ -31,8 +31,8 @@ def sample_uniforms(samples_B: npt.NDArray[np.int64], draws: int, *name: str | i
     """
     state = np.uint64(_key(*name) & 0xFFFFFFFFFFFFFFFF)
     counter_BD = samples_B.astype(np.uint64)[:, None] * np.uint64(draws) + np.arange(draws, dtype=np.uint64)
-    z_BD = state + (counter_BD + np.uint64(1)) * GOLDEN_GAMMA
+    z_BD: UInt64Array = np.asarray(state + (counter_BD + np.uint64(1)) * GOLDEN_GAMMA, dtype=np.uint64)
     z_BD = (z_BD ^ (z_BD >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z_BD = (z_BD ^ (z_BD >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z_BD ^= z_BD >> np.uint64(31)
-    return (z_BD >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return np.asarray((z_BD >> np.uint64(11)).astype(np.float64) * 2.0**-53)
