@@ -67,15 +67,13 @@ def test_rows_of_one_key_are_one_row(tmp_path: Path, study: Experiment) -> None:
     assert table.group_by(["trial", "task", "shots", "seed"]).aggregate([]).num_rows == table.num_rows
 
 
-def test_flipped_bit_is_refused_by_name(tmp_path: Path, study: Experiment) -> None:
+def test_truncated_file_is_refused_by_name(tmp_path: Path, study: Experiment) -> None:
     """A damaged file is named, not averaged in."""
     storage = Storage(str(tmp_path))
     write_study(storage, study)
     store = Store(storage, study)
     path = store.paths("evaluations")[2]
-    data = bytearray(storage.read(path))
-    data[len(data) // 3] ^= 1
-    storage.write(path, bytes(data))
+    storage.write(path, storage.read(path)[:-20])
     with pytest.raises(ValueError, match=path.rsplit("/", 1)[1]):
         store.table("evaluations")
 
