@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -20,7 +21,16 @@ from tepui_spec.experiment import CustomModel, Data
 from tepui_spec.naming import trial_hash
 from tepui_spec.outcome import PodReport
 from tepui_spec.recipes import Recipe
-from tepui_spec.trial import TASK_VARIABLE, TERMINATION_LOG_VARIABLE, Destination, Placement, TrainTask, TrialConfig
+from tepui_spec.trial import (
+    TASK_VARIABLE,
+    TERMINATION_LOG_VARIABLE,
+    AnalyseTask,
+    Destination,
+    EvaluateTask,
+    Placement,
+    TrainTask,
+    TrialConfig,
+)
 from tepui_trainer.datasets.recipe import LabelledImages
 from tepui_trainer.datasets.shards import write_dataset
 
@@ -31,8 +41,10 @@ TINY = CustomModel(
 )
 RECIPE = Recipe(name="test", batch_size=16, epochs=25, lr_peak=1e-2, crop="pad", warmup_fraction=0.1)
 DEADLINE_S = 120.0
+STAGES = {TrainTask: "train", EvaluateTask: "evaluate", AnalyseTask: "analyse"}
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tepui_trainer.preload"])
+# ZeRO's optimizers import the compiler, 4 s of CPU, at their first use
+_context.set_forkserver_preload(["tepui_trainer.preload", "deepspeed.runtime.zero.muon.muon_optimizer"])
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,16 @@ class Died:
     """Where a pod kills itself: just before the n-th write of a file whose path holds `part`."""
 
     part: str
+    occurrence: int = 1
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Where a pod's disk becomes full: just before the n-th write of a file whose path holds `part`."""
+
+    part: str
+    filler: Path
+    """A file that then takes all that is left of its file system."""
     occurrence: int = 1
 
 
@@ -91,14 +113,14 @@ def stripes(folder: Path, num_train: int = 96, num_test: int = 24) -> None:
 
 
 class Pod:
-    """A running training pod (or one rank of it)."""
+    """A running pod (or one rank of it), of the stage that its task is for."""
 
     def __init__(
         self,
-        task: TrainTask,
+        task: TrainTask | EvaluateTask | AnalyseTask,
         folder: Path,
         *,
-        died: Died | None = None,
+        died: Died | Filled | None = None,
         dies_after: int | None = None,
         **environ: Any,
     ) -> None:
@@ -112,7 +134,7 @@ class Pod:
             "OMP_NUM_THREADS": "1",
         }
         self.process: ForkServerProcess = _context.Process(
-            target=_pod, args=(variables | environ, str(self.log), died, dies_after)
+            target=_pod, args=(STAGES[type(task)], variables | environ, str(self.log), died, dies_after)
         )
         self.process.start()
 
@@ -133,7 +155,9 @@ class Pod:
         return PodReport.model_validate_json(self.report_path.read_bytes())
 
 
-def run(task: TrainTask, folder: Path, *, died: Died | None = None, **environ: Any) -> tuple[int, Pod]:
+def run(
+    task: TrainTask | EvaluateTask | AnalyseTask, folder: Path, *, died: Died | Filled | None = None, **environ: Any
+) -> tuple[int, Pod]:
     """Run a pod to its end."""
     pod = Pod(task, folder, died=died, **environ)
     return pod.wait(), pod
@@ -195,13 +219,15 @@ def manifests(task: TrainTask, storage: Path) -> list[Path]:
     return sorted((storage / layout.checkpoints_dir(task.trial)).glob("*/manifest.json"))
 
 
-def _pod(variables: Mapping[str, str], log: str, died: Died | None, dies_after: int | None) -> None:
+def _pod(
+    stage: str, variables: Mapping[str, str], log: str, died: Died | Filled | None, dies_after: int | None
+) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.environ.update(variables)
     if died is not None:
-        _die_at(died)
+        _at_write(died)
     if dies_after is not None:
         _die_after(dies_after)
     if "RANK" in variables:
@@ -210,9 +236,9 @@ def _pod(variables: Mapping[str, str], log: str, died: Died | None, dies_after: 
 
         code = run_pod(TrainTask, train_trial)
     else:
-        from tepui_trainer.train_pod import main
+        from tepui_spec.pod import stage_main
 
-        code = main()
+        code = stage_main(stage)()
     os._exit(code)
 
 
@@ -230,15 +256,24 @@ def _die_after(checkpoints: int) -> None:
     Run.save = save_and_die  # type: ignore[method-assign]
 
 
-def _die_at(died: Died) -> None:
+def _at_write(fault: Died | Filled) -> None:
     from tepui_trainer.storage import Storage
 
     write, seen = Storage.write, [0]
 
-    def write_or_die(self: Storage, path: str, data: bytes) -> None:
-        seen[0] += died.part in path
-        if died.part in path and seen[0] == died.occurrence:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def write_or_not(self: Storage, path: str, data: bytes) -> None:
+        seen[0] += fault.part in path
+        if fault.part in path and seen[0] == fault.occurrence:
+            if isinstance(fault, Died):
+                os.kill(os.getpid(), signal.SIGKILL)
+            else:
+                _fill(fault.filler)
         write(self, path, data)
 
-    Storage.write = write_or_die  # type: ignore[method-assign]
+    Storage.write = write_or_not  # type: ignore[method-assign]
+
+
+def _fill(filler: Path) -> None:
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(2**16))
