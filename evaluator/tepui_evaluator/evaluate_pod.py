@@ -54,8 +54,8 @@ def evaluate(task: EvaluateTask, context: PodContext) -> PodReport:
             try:
                 notes += _evaluate_task(storage, task, name, checkpoints, tracker)
             except ValueError as error:
-                _log.error("%s", error)
-                failures.append(error)
+                failures.append(_naming(name, error))
+                _log.error("%s", failures[-1])
     if failures:
         kind = DataError if all(isinstance(error, DataError) for error in failures) else ValueError
         raise kind("; ".join(map(str, failures)))
@@ -63,9 +63,16 @@ def evaluate(task: EvaluateTask, context: PodContext) -> PodReport:
     return PodReport(outcome=Outcome.SUCCEEDED, message="; ".join(notes)[:1500])
 
 
+def _naming(name: str, error: ValueError) -> ValueError:
+    """The error of one task, naming it."""
+    text = str(error)
+    kind = DataError if isinstance(error, DataError) else ValueError
+    return kind(text if f"task {name}" in text else f"task {name}: {text}")
+
+
 def rows_path(task: EvaluateTask, name: str) -> str:
     """Where the rows of one downstream task go."""
-    return layout.evaluation_rows(task.trial, name, task_hash(task, name, protocol_of(task.evaluation)))
+    return layout.evaluation_rows(task.trial, name, task_hash(task.evaluation, name, protocol_of(task.evaluation)))
 
 
 def _done(storage: Storage, task: EvaluateTask, name: str) -> bool:

@@ -12,7 +12,6 @@ from tepui_spec.expand import Trial, expand
 from tepui_spec.experiment import Experiment
 from tepui_spec.naming import task_hash
 from tepui_spec.results import TABLES
-from tepui_spec.trial import Destination, EvaluateTask
 from tepui_trainer.rows import read_table
 from tepui_trainer.storage import Storage
 
@@ -81,13 +80,4 @@ class Store:
         """By task, the name that this experiment's settings give its rows."""
         assert self.experiment is not None
         evaluation = self.experiment.spec.evaluation
-        task = EvaluateTask(
-            trial=self.planned[0].hash,
-            attempt=0,
-            config=self.planned[0].config,
-            factors={},
-            evaluation=evaluation,
-            task_uris={},
-            destination=Destination(storage_uri=self.storage.root, study=self.experiment.metadata.name),
-        )
-        return {name: task_hash(task, name, protocol_of(evaluation)) for name in evaluation.tasks}
+        return {name: task_hash(evaluation, name, protocol_of(evaluation)) for name in evaluation.tasks}

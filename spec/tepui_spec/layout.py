@@ -6,7 +6,7 @@ trials/{trial}/finished.json                             the trial is done; writ
 trials/{trial}/evaluations/{task}-{hash}.parquet         rows (results.EvaluationRow) of one task
 studies/{study}/experiment.yaml, laws.parquet            the study as applied; laws (law.Law)
 studies/{study}/report.html, figures/                    the answer
-spool/{trial}-{stage}.jsonl                              what MLflow has not been told yet
+spool/{trial}-{stage}-{8 hex}.jsonl                      what MLflow has not been told yet, by one pod
 """
 
 
@@ -45,6 +45,6 @@ def study_dir(study: str) -> str:
     return f"studies/{study}"
 
 
-def spool(trial: str, stage: str) -> str:
-    """Tracking events of one pod that MLflow has not confirmed."""
-    return f"spool/{trial}-{stage}.jsonl"
+def spool(trial: str, pod: str) -> str:
+    """Tracking events of one pod that MLflow has not confirmed; `pod` is its stage and 8 random hex digits."""
+    return f"spool/{trial}-{pod}.jsonl"

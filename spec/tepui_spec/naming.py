@@ -4,7 +4,8 @@ import hashlib
 import json
 
 from tepui_spec.base import Section
-from tepui_spec.trial import EvaluateTask, TrialConfig
+from tepui_spec.experiment import Evaluation
+from tepui_spec.trial import TrialConfig
 
 HASH_LENGTH = 12
 """Hex digits kept: 48 bits, so 15,000 trials collide with probability 4e-7."""
@@ -35,9 +36,8 @@ def trial_hash(config: TrialConfig) -> str:
     return content_hash(content)[:HASH_LENGTH]
 
 
-def task_hash(task: EvaluateTask, name: str, protocol: str) -> str:
+def task_hash(evaluation: Evaluation, name: str, protocol: str) -> str:
     """The name of one downstream task under one protocol: a changed setting makes new rows, another task does not."""
-    evaluation = task.evaluation
     data = evaluation.data_of(name)
     return content_hash(
         {

@@ -6,9 +6,9 @@ import pytest
 
 from builders import experiment
 from tepui_spec.expand import expand
-from tepui_spec.experiment import CustomModel
+from tepui_spec.experiment import CustomModel, Evaluation
 from tepui_spec.naming import content_hash, family_of, task_hash, trial_hash
-from tepui_spec.trial import Destination, EvaluateTask, TrialConfig
+from tepui_spec.trial import TrialConfig
 
 HASH = "sha256:" + "0" * 64
 
@@ -29,7 +29,7 @@ def test_hashes_are_those_on_record() -> None:
         "d764fee2563da33e3d57334755404e635da33c995824b0adfabc4b6e1af4f608"
     )
     assert trial_hash(config()) == "2f5e6fff6405"
-    assert task_hash(task(), "mnist", "few-shot-ridge/1") == "989f94928524"
+    assert task_hash(evaluation(), "mnist", "few-shot-ridge/1") == "989f94928524"
     study = experiment(recipes=[{"name": "own"}], training={"recipe": "own"})
     assert [t.hash for t in expand(study.spec)] == ["d859949d38a5", "80cdab4a7cd4", "d0d6d77fce5a", "b04a4b944b03"]
 
@@ -81,26 +81,17 @@ def test_whole_numbers_count_alike_however_they_are_written() -> None:
     assert isinstance(CustomModel.model_validate({"name": "m", "timm": "x", "args": {"a": 4.0}}).args["a"], int)
 
 
-def task(**evaluation: Any) -> EvaluateTask:
-    base = {"tasks": ["mnist", "dtd"], "dataRoot": "data"}
-    return EvaluateTask(
-        trial="0",
-        attempt=0,
-        config=config(),
-        factors={},
-        evaluation=base | evaluation,
-        task_uris={},
-        destination=Destination(storage_uri="results", study="study"),
-    )
+def evaluation(**changes: Any) -> Evaluation:
+    return Evaluation.model_validate({"tasks": ["mnist", "dtd"], "dataRoot": "data"} | changes)
 
 
 def test_another_task_does_not_rename_a_task_and_another_setting_does() -> None:
     """A study that adds a task keeps its rows; one that changes the protocol makes new ones."""
-    name = task_hash(task(), "mnist", "few-shot-ridge/1")
-    assert task_hash(task(tasks=["mnist"]), "mnist", "few-shot-ridge/1") == name
-    assert task_hash(task(), "mnist", "few-shot-ridge/2") != name
-    assert task_hash(task(supportSeeds=5), "mnist", "few-shot-ridge/1") != name
-    assert task_hash(task(), "dtd", "few-shot-ridge/1") != name
+    name = task_hash(evaluation(), "mnist", "few-shot-ridge/1")
+    assert task_hash(evaluation(tasks=["mnist"]), "mnist", "few-shot-ridge/1") == name
+    assert task_hash(evaluation(), "mnist", "few-shot-ridge/2") != name
+    assert task_hash(evaluation(supportSeeds=5), "mnist", "few-shot-ridge/1") != name
+    assert task_hash(evaluation(), "dtd", "few-shot-ridge/1") != name
 
 
 def test_families() -> None:
