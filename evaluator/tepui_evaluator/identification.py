@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tepui_evaluator.plausibility import counted
 from tepui_evaluator.points import Points
 from tepui_spec.law import HeldOut, Identified
 
@@ -77,5 +78,5 @@ def _help(points: Points) -> str:
 
 def _why_none(points: Points) -> str:
     if points.groups < points.n and points.groups < 8:
-        return f"only {points.groups} groups of related models; more architectures or recipes are needed"
+        return f"only {counted(points.groups, 'group')} of related models; more architectures or recipes are needed"
     return "the points do not determine the law's curvature; models spread wider over upstream error would help"

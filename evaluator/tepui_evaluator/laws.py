@@ -15,7 +15,7 @@ from tepui_evaluator.frontier_profile import Parameter
 from tepui_evaluator.heldout import Curve, Split, score, split_at
 from tepui_evaluator.hull import lower_hull
 from tepui_evaluator.identification import Verdict, doubt, judge
-from tepui_evaluator.plausibility import MIN_POINTS, cannot_fit
+from tepui_evaluator.plausibility import MIN_POINTS, cannot_fit, counted
 from tepui_evaluator.points import Points
 from tepui_evaluator.saturation import PowerFit, fit_power
 from tepui_spec.law import Band, ByValue, HeldOut, Intervals, Law, LawKind, Prediction
@@ -150,7 +150,7 @@ def _judge_frontier(
     interval: tuple[float, float] | None, points: Points, confidence: float, average_heldout: HeldOut | None
 ) -> Verdict:
     if interval is None and points.groups == points.n:
-        return Verdict("no", f"only {points.n} models; the frontier's interval needs at least {MIN_GROUPS}")
+        return Verdict("no", f"only {counted(points.n, 'model')}; the frontier's interval needs at least {MIN_GROUPS}")
     return doubt(judge(interval, points, confidence=confidence), average_heldout)
 
 
@@ -193,10 +193,12 @@ def _average_prediction(fit: AverageFit, at: float, confidence: float) -> Predic
 def _published_law(kind: LawKind, points: Points, common: dict[str, Any], at: float | None) -> Law:
     target = points.take(lower_hull(points.x, points.y)) if kind == "hull" else points
     if target.n < MIN_POINTS:
-        return _without_numbers(kind, common, f"the hull has only {target.n} vertices; a law has 3 parameters")
+        return _without_numbers(
+            kind, common, f"the hull has only {counted(target.n, 'vertex', 'vertices')}; a law has 3 parameters"
+        )
     fit = fit_power(target.x, target.y)
     curve = _power_curve(fit)
-    heldout = _heldout_hull(points, _least_squares_curve) if kind == "hull" else _heldout_average(points)
+    heldout = _heldout_hull(points, _hull_curve) if kind == "hull" else _heldout_average(points)
     return Law(
         law=kind,
         fitted=target.n,

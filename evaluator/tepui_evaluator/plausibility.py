@@ -14,6 +14,11 @@ _CLEAR_N = 10  # models needed before a curve's shape is held against the column
 _CLEAR_RATIO = 0.25  # of residual sums, read as accuracies over read as errors
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number with its noun: 1 model, 2 models, 3 vertices."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
 def cannot_fit(points: Points) -> str | None:
     """The reason in a sentence if no law can be fitted to these points, else None."""
     return _too_little(points) or _wrong_shape(points)
@@ -21,7 +26,7 @@ def cannot_fit(points: Points) -> str | None:
 
 def _too_little(points: Points) -> str | None:
     if points.n < MIN_POINTS:
-        return f"only {points.n} models: a law has 3 parameters, so at least {MIN_POINTS} models are needed"
+        return f"only {counted(points.n, 'model')}: a law has 3 parameters, so at least {MIN_POINTS} models are needed"
     if np.ptp(points.x) == 0.0:
         return f"all models have the same upstream error {points.x[0]:g}"
     if np.ptp(points.y) == 0.0:

@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tepui_evaluator.heldout import split_at
+from tepui_evaluator.hull import lower_hull
 from tepui_evaluator.laws import KINDS, band, fit_laws
 from tepui_evaluator.points import Points, make_points
+from tepui_evaluator.saturation import fit_power
 from tepui_evaluator.simulation import SCENARIOS, simulate
 
 
@@ -136,3 +139,23 @@ def test_hundred_thousand_points() -> None:
     assert laws[0].fitted == 5000
     assert any("5000 of the 100000 models" in note for note in laws[0].notes)
     assert all(law.e_ir == pytest.approx(0.1, abs=0.03) for law in laws)
+
+
+def test_the_hull_law_is_checked_by_the_hull_of_the_fitted_models() -> None:
+    """Held out, the hull law predicts from the hull of the worse models, not from all of them."""
+    points = _points("noise > scatter")
+    at = split_at(points.x)
+    fitted = points.take(points.x >= at)
+    hull = fitted.take(lower_hull(fitted.x, fitted.y))
+    fit = fit_power(hull.x, hull.y)
+    outer = lower_hull(points.x, points.y)
+    test = points.take(outer[points.x[outer] < at])
+    missed = fit.c[0] + fit.k[0] * test.x ** fit.alpha[0] - test.y
+    score = fit_laws(points)[KINDS.index("hull")].heldout
+    assert score is not None
+    assert score.law == pytest.approx(float(np.sqrt(np.mean(missed**2))))
+
+
+def test_one_model_is_not_one_models() -> None:
+    """A reason counts in English."""
+    assert fit_laws(make_points([0.1], [0.2]))[0].reason.startswith("only 1 model:")
