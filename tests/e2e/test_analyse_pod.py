@@ -118,7 +118,7 @@ def test_interim_look_with_too_few_trials_succeeds_and_says_so(tmp_path: Path, t
         assert "no downstream results yet" in report.message
         assert report.laws == ()
     else:
-        assert f"not fitted (mnist at 5, mnist at 25): only {trials} models" in report.message
+        assert f"not fitted (mnist at 5, mnist at 25): only {trials} model" in report.message
         assert [h.identified for h in report.laws] == ["no", "no"]
     assert Path(str(report.report)).exists()
 
