@@ -25,6 +25,7 @@ from tepui_operator.pod_client import ForkServer, PodProcess
 from tepui_operator.resources import resources
 from tepui_operator.scheduler import place
 from tepui_operator.study import Study
+from tepui_operator.tasks import check_tasks
 from tepui_operator.telling import Teller
 from tepui_operator.view import View
 from tepui_spec.status import ExperimentStatus
@@ -70,8 +71,9 @@ class Engine:
         pods: Pods,
         open_view: Callable[[], View],
     ) -> None:
-        """Raises ValueError where a pod of the study is larger than the machine."""
+        """Raises ValueError where a pod of the study is larger than the machine, or its task than a variable."""
         check_fits(study.experiment.spec.pods, machine)
+        check_tasks(study, site)
         self._study, self._site, self._folder, self._pods = study, site, folder, pods
         self._gpu_resource = study.experiment.spec.pods.gpu_resource
         self._jobs: dict[str, LocalJob] = {}

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from tepui_operator.child import Child
 from tepui_operator.folder import EngineFolder
-from tepui_operator.manifests import Manifest
 from tepui_operator.observed import ObservedJob, outcome_of_gang
 from tepui_operator.payloads import TOKEN_VARIABLE
 from tepui_operator.pod_client import ForkServer, PodEnd, PodProcess
 from tepui_operator.pod_process import PodRequest
+from tepui_operator.pod_template import Manifest
 from tepui_operator.scheduler import Capacity, Demand
 from tepui_spec.outcome import Outcome, PodReport, Progress, from_exit_code
 from tepui_spec.trial import PROGRESS_VARIABLE, TERMINATION_LOG_VARIABLE

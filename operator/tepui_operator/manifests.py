@@ -5,17 +5,15 @@ The embedded engine reads the same manifests: requests, environment, command and
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from tepui_operator.child import Child
-from tepui_operator.payloads import Site, payload
-from tepui_operator.pod_template import pod_template
+from tepui_operator.payloads import Site
+from tepui_operator.pod_template import Manifest, pod_template
 from tepui_operator.resources import PodResources, resources
 from tepui_operator.study import Study
+from tepui_operator.tasks import task_text
 from tepui_spec.experiment import API_VERSION, KIND
 from tepui_spec.trial import TASK_VARIABLE
-
-Manifest = dict[str, Any]
 
 LABEL_STUDY = "tepui.dev/study"
 LABEL_STAGE = "tepui.dev/stage"
@@ -42,7 +40,7 @@ class Owner:
 
 
 def objects(study: Study, child: Child, site: Site, owner: Owner | None = None) -> tuple[Manifest, ...]:
-    """The objects of one child, in the order of creation."""
+    """The objects of one child, in the order of creation. Raises ValueError as `task_text` does."""
     asked = resources(study.experiment.spec.pods, child.stage)
     made = job(study, child, site, owner)
     return (_service(study, child, owner), made) if asked.pods > 1 else (made,)
@@ -52,13 +50,15 @@ def job(study: Study, child: Child, site: Site, owner: Owner | None = None) -> M
     """The `batch/v1` Job of one child: one attempt, no retry of its own.
 
     An evicted pod (DisruptionTarget) is replaced without a failure; any other end of a pod ends the Job, and the
-    planner decides on the next attempt by the class of failure.
+    planner decides on the next attempt by the class of failure. Raises ValueError as `task_text` does.
     """
     spec = study.experiment.spec
     asked = resources(spec.pods, child.stage)
-    task = payload(study, child, site).model_dump_json(by_alias=True, exclude_none=True)
     template = pod_template(
-        study.experiment, child.stage, asked, {TASK_VARIABLE: task, **_gang_variables(child, asked)}
+        study.experiment,
+        child.stage,
+        asked,
+        {TASK_VARIABLE: task_text(study, child, site), **_gang_variables(child, asked)},
     )
     template["metadata"] = {"labels": _labels(study, child), **template.get("metadata", {})}
     if asked.pods > 1:

@@ -1,5 +1,6 @@
 """What each pod is told: TrainTask, EvaluateTask and AnalyseTask, with URIs that a pod can open as they stand. Pure."""
 
+import os.path
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,13 +11,13 @@ from tepui_operator.resources import resources
 from tepui_operator.study import Study
 from tepui_spec.base import Section
 from tepui_spec.expand import Trial
+from tepui_spec.experiment import Experiment
 from tepui_spec.trial import AnalyseTask, Destination, EvaluateTask, Placement, TrainTask
 
 TOKEN_VARIABLE = "MLFLOW_TRACKING_TOKEN"
 """Environment variable with the MLflow server's bearer token."""
 VOLUME_PATH = PurePosixPath("/results")
 """Where a PersistentVolumeClaim is mounted in every pod."""
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,21 @@ class Site:
     default_mlflow_uri: str | None = None
     """Where runs are tracked when the spec names no server."""
 
-    def absolute(self, uri: str) -> str:
-        """The URI as a pod can open it. On a cluster it stands as it is."""
-        if self.folder is None:
+    def absolute(self, uri: str, field: str) -> str:
+        """The URI as a pod can open it. Raises ValueError naming the field for a relative path on a cluster."""
+        prefix = next((p for p in ("sqlite:///", "file://") if uri.startswith(p)), "")
+        path = uri.removeprefix(prefix)
+        if "://" in path:
             return uri
-        if uri.startswith(_SQLITE):
-            return f"{_SQLITE}{self.folder / uri.removeprefix(_SQLITE)}"
-        return uri if "://" in uri else str((self.folder / Path(uri).expanduser()).resolve())
+        if self.folder is not None:
+            here = self.folder / os.path.expanduser(path)  # noqa: PTH111  pathlib fails where there is no such user
+            return f"{prefix}{here}" if prefix else str(here.resolve())
+        if not path.startswith("/"):
+            raise ValueError(
+                f"{field}: {uri}: a relative path works on one machine only; on a cluster give a URI that its pods can "
+                "open, such as s3://bucket/folder"
+            )
+        return uri
 
 
 def storage_uri(study: Study, site: Site) -> str:
@@ -43,14 +52,14 @@ def storage_uri(study: Study, site: Site) -> str:
     if storage.persistent_volume_claim is not None:
         return str(VOLUME_PATH / storage.persistent_volume_claim.path)
     assert storage.uri is not None  # Storage holds exactly one of the two
-    return site.absolute(storage.uri)
+    return site.absolute(storage.uri, "spec.storage.uri")
 
 
 def payload(study: Study, child: Child, site: Site) -> Section:
     """The task of one child."""
     if child.trial is None:
         return AnalyseTask(
-            experiment=study.experiment,
+            experiment=_without_annotations(study.experiment),
             attempt=child.attempt,
             final=child.final,
             failures=child.failures,
@@ -79,7 +88,7 @@ def _train(study: Study, child: Child, trial: Trial, site: Site) -> TrainTask:
         ),
         checkpoint_every_s=spec.training.checkpoint_every_s,
         curve_points=spec.training.curve_points,
-        data_uri=site.absolute(trial.config.data.uri),
+        data_uri=site.absolute(trial.config.data.uri, "spec.upstream.data.uri"),
         destination=_destination(study, site),
     )
 
@@ -93,11 +102,22 @@ def _evaluate(study: Study, child: Child, trial: Trial, site: Site) -> EvaluateT
         config=trial.config,
         factors=_factors(trial),
         evaluation=spec.evaluation,
-        task_uris={task: site.absolute(spec.evaluation.data_of(task).uri) for task in spec.evaluation.tasks},
+        task_uris={task: _task_uri(study, task, site) for task in spec.evaluation.tasks},
         threads=asked.threads,
         gpus=asked.gpus,
         destination=_destination(study, site),
     )
+
+
+def _task_uri(study: Study, task: str, site: Site) -> str:
+    evaluation = study.experiment.spec.evaluation
+    listed = any(dataset.name == task for dataset in evaluation.datasets)
+    return site.absolute(evaluation.data_of(task).uri, f"spec.evaluation.{'datasets' if listed else 'dataRoot'}")
+
+
+def _without_annotations(experiment: Experiment) -> Experiment:
+    """kubectl keeps a copy of the whole object in one, and no pod reads them."""
+    return experiment.model_copy(update={"metadata": experiment.metadata.model_copy(update={"annotations": {}})})
 
 
 def _factors(trial: Trial) -> dict[str, JsonValue]:
@@ -122,4 +142,6 @@ def mlflow_uri(study: Study, site: Site) -> str | None:
     tracking = study.experiment.spec.tracking
     if not tracking.enabled:
         return None
-    return site.absolute(tracking.mlflow.uri) if tracking.mlflow.uri is not None else site.default_mlflow_uri
+    if tracking.mlflow.uri is None:
+        return site.default_mlflow_uri
+    return site.absolute(tracking.mlflow.uri, "spec.tracking.mlflow.uri")

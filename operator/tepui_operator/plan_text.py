@@ -8,6 +8,7 @@ from tepui_operator.estimate import ModelEstimate, UpstreamSize, estimates, sust
 from tepui_operator.manifests import objects
 from tepui_operator.payloads import Site
 from tepui_operator.study import Study
+from tepui_operator.tasks import check_tasks
 from tepui_operator.text import si, size, table
 from tepui_spec.cost import GpuBytes
 from tepui_spec.pods import Pods
@@ -20,8 +21,13 @@ ADVICE = (
 
 
 def plan_text(study: Study, file: Path, *, given: UpstreamSize | None = None, flops_per_s: float | None = None) -> str:
-    """Trials, cost of each model, memory against what there is, hours, and objects to be created."""
-    upstream = given or upstream_size(file.resolve().parent, study)
+    """Trials, cost of each model, memory against what there is, hours, and objects to be created.
+
+    Raises ValueError where the study cannot run at all: what its pods would be told is too long.
+    """
+    folder = file.resolve().parent
+    check_tasks(study, Site(folder))
+    upstream = given or upstream_size(folder, study)
     found = estimates(study, upstream, flops_per_s)
     rate = flops_per_s or sustained_flops_per_s(study)
     parts = [_head(study, upstream), _models(found), _memory(study, found), _hours(study, found, rate), _objects(study)]

@@ -159,7 +159,12 @@ def test_a_plan_without_the_data_says_what_it_lacks(tmp_path: Path) -> None:
 
 def test_objects_are_printed_for_every_trial() -> None:
     """A training and an evaluation Job each, and the analysis."""
-    assert objects_text(study_of()).count("---\n") == 4 + 4 + 1
+    remote = {
+        "upstream": {"data": {"uri": "s3://data/fonts"}},
+        "evaluation": {"tasks": ["mnist"], "dataRoot": "s3://data"},
+        "storage": {"uri": "s3://results"},
+    }
+    assert objects_text(study_of(**remote)).count("---\n") == 4 + 4 + 1
 
 
 def test_status_reads_as_text() -> None:

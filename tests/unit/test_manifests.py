@@ -152,5 +152,3 @@ def test_paths_are_taken_from_the_folder_of_the_file() -> None:
     assert task.destination.storage_uri == "/home/user/study/results"
     assert task.destination.mlflow is not None
     assert task.destination.mlflow.uri == "sqlite:////home/user/study/results/mlflow.db"
-    assert site.absolute("s3://bucket/x") == "s3://bucket/x"
-    assert site.absolute("sqlite:///runs.db") == "sqlite:////home/user/study/runs.db"
