@@ -1,10 +1,16 @@
 """How torchrun is called, and which of several processes' reports explains how a pod ended."""
 
+import signal
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tepui_spec.outcome import Outcome, PodReport
-from tepui_spec.trial import Placement
-from tepui_trainer.launch import explaining, torchrun_command
+from tepui_spec.trial import TASK_VARIABLE, Placement
+from tepui_trainer import worker
+from tepui_trainer.launch import REPORTS_VARIABLE, explaining, stop_processes, torchrun_command
+from training_pods import train_task
 
 
 def report(outcome: Outcome) -> PodReport:
@@ -63,3 +69,43 @@ def test_the_cause_is_told_before_its_effects(outcomes: list[Outcome | None], ex
 def test_silent_processes_are_named() -> None:
     """A process that left no report was killed; its number is in the message."""
     assert "process 1 of 3" in explaining([report(Outcome.PEER_LOST), None, report(Outcome.PEER_LOST)]).message
+
+
+def test_a_stop_finds_processes_that_are_starting_or_gone(tmp_path: Path) -> None:
+    """An id that is half written and a process that has just ended are passed over; the others are told."""
+    told = subprocess.Popen(["sleep", "60"])
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "0.pid").write_text("")
+    (tmp_path / "1.pid").write_text(str(gone.pid))
+    (tmp_path / "2.pid").write_text(str(told.pid))
+    assert stop_processes(tmp_path)
+    assert told.wait(10) == -signal.SIGTERM
+
+
+def test_nobody_told_is_tried_again(tmp_path: Path) -> None:
+    """Before the first process is there the launcher must ask once more."""
+    (tmp_path / "0.pid").write_text("")
+    assert not stop_processes(tmp_path)
+
+
+def test_a_process_names_itself_only_when_it_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM right after the id appears asks for a stop: it must not kill a process without a report."""
+    monkeypatch.setattr(worker, "die_with_parent", lambda: None)
+    monkeypatch.setattr(worker, "train_trial", lambda _task, _context: None)
+    handlers = []
+    written = Path.write_text
+
+    def write_text(path: Path, text: str) -> int:
+        if path.suffix == ".pid":
+            handlers.append(signal.getsignal(signal.SIGTERM))
+        return written(path, text)
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    for name, value in {"LOCAL_RANK": "0", "RANK": "0", REPORTS_VARIABLE: str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    task = train_task(tmp_path / "data", tmp_path / "store")
+    monkeypatch.setenv(TASK_VARIABLE, task.model_dump_json())
+    assert worker.main() == 0
+    assert handlers
+    assert signal.SIG_DFL not in handlers

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -44,7 +45,7 @@ def launch(task: TrainTask, context: PodContext) -> PodReport:
                 break
             except subprocess.TimeoutExpired:
                 if context.stop_requested and not told_to_stop:
-                    told_to_stop = _stop(reports)
+                    told_to_stop = stop_processes(reports)
         return explaining([_report(reports / f"{rank}.json") for rank in range(_processes(task.placement))])
 
 
@@ -91,17 +92,23 @@ def explaining(reports: Sequence[PodReport | None]) -> PodReport:
     return spoken[0]
 
 
+def stop_processes(reports: Path) -> bool:
+    """SIGTERM to the processes themselves; whether any was told. One is enough: the ranks stop together.
+
+    torchrun would kill them 30 s later, in the middle of a checkpoint.
+    """
+    told = False
+    for path in reports.glob("*.pid"):
+        if pid := path.read_text():  # empty: being written
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
+                told = True
+    return told
+
+
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent ends, so that no orphan goes on training (Linux)."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _stop(reports: Path) -> bool:
-    """SIGTERM to the processes themselves: torchrun would kill them 30 s later, in the middle of a checkpoint."""
-    pids = [int(path.read_text()) for path in reports.glob("*.pid")]
-    for pid in pids:
-        os.kill(pid, signal.SIGTERM)
-    return bool(pids)
 
 
 def _report(path: Path) -> PodReport | None:

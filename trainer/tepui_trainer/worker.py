@@ -4,9 +4,10 @@ import os
 import sys
 from pathlib import Path
 
+from tepui_spec.outcome import PodReport
 from tepui_spec.trial import PROGRESS_VARIABLE, TERMINATION_LOG_VARIABLE, TrainTask
 from tepui_trainer.launch import REPORTS_VARIABLE, die_with_parent
-from tepui_trainer.runtime import run_pod
+from tepui_trainer.runtime import PodContext, run_pod
 from tepui_trainer.trial import train_trial
 
 
@@ -17,8 +18,13 @@ def main() -> int:
     environ = dict(os.environ) | {TERMINATION_LOG_VARIABLE: str(reports / f"{local_rank}.json")}
     if os.environ["RANK"] != "0":
         environ.pop(PROGRESS_VARIABLE, None)
-    (reports / f"{local_rank}.pid").write_text(str(os.getpid()))
-    return run_pod(TrainTask, train_trial, environ)
+
+    def work(task: TrainTask, context: PodContext) -> PodReport:
+        # only here is SIGTERM a wish to stop: earlier it would end this process without a report
+        (reports / f"{local_rank}.pid").write_text(str(os.getpid()))
+        return train_trial(task, context)
+
+    return run_pod(TrainTask, work, environ)
 
 
 if __name__ == "__main__":
