@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from tepui_spec.experiment import CustomModel
-from tepui_trainer.model import build_model, classifier, set_head_bias
+from tepui_spec.outcome import Outcome
+from tepui_trainer.failures import classify
+from tepui_trainer.model import build_model, classifiers, set_head_bias
 
 VIT = {"patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
 MIXER = {"patch_size": 8, "embed_dim": 16, "num_blocks": 1}
@@ -27,6 +29,8 @@ def build(timm: str, image_size: int = 32, **args: Any) -> torch.nn.Module:
         ("resnetv2_18", RESNET),
         ("resnet18", {}),
         ("efficientnet_lite0", {}),
+        ("ese_vovnet19b_slim", {}),
+        ("caformer_s18", {"depths": [1, 1, 1, 1], "dims": [32, 32, 64, 64]}),
     ],
 )
 @pytest.mark.parametrize("image_size", [32, 64])
@@ -69,6 +73,7 @@ def test_same_seed_same_weights() -> None:
         ("resnet18", {"num_classes": 3}, "args.num_classes cannot be set: it follows from the upstream data"),
         ("resnet18", {"pretrained": True}, "args.pretrained cannot be set"),
         ("vit_tiny_patch16_224", {"img_size": 64}, "upstream.imageSize"),
+        ("ese_vovnet19b_slim", {"widht": 2}, "args.widht is not an argument of timm's ese_vovnet19b_slim"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
@@ -94,9 +99,33 @@ def test_head_bias() -> None:
     """The head's bias takes the recipe's value, and a model without one refuses it."""
     model = build("vit_tiny_patch16_224", **VIT)
     set_head_bias(model, -10.0)
-    head: Any = classifier(model)
+    head: Any
+    (head,) = classifiers(model)
     assert (head.bias == -10).all()
     head.bias = None
     set_head_bias(model, 0.0)
     with pytest.raises(ValueError, match=r"headBias is -10"):
         set_head_bias(model, -10.0)
+
+
+@pytest.mark.parametrize(
+    ("timm", "args", "heads"),
+    [
+        ("deit_tiny_distilled_patch16_224", VIT, 2),
+        ("samvit_base_patch16", VIT | {"window_size": 0, "global_attn_indexes": [0]}, 1),
+        ("repvit_m0_9", {}, 2),
+    ],
+)
+def test_heads_that_are_wrapped_or_several(timm: str, args: dict[str, Any], heads: int) -> None:
+    """Every linear layer that gives logits is the head, however timm wraps it."""
+    found = classifiers(build(timm, **args))
+    assert len(found) == heads
+    assert all(layer.out_features == 5 for layer in found if isinstance(layer, torch.nn.Linear))
+    assert all(layer.bias is not None for layer in found)
+
+
+def test_a_model_beyond_the_memory_is_no_mistake_in_its_arguments() -> None:
+    """What does not fit into memory keeps its class: a larger pod would do."""
+    with pytest.raises(RuntimeError) as caught:
+        build_model(CustomModel(name="m", timm="vit_tiny_patch16_224", args=VIT), num_classes=10**14, image_size=32)
+    assert classify(caught.value) is Outcome.OUT_OF_MEMORY

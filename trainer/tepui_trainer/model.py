@@ -12,20 +12,13 @@ import torch
 from timm.models import model_entrypoint
 from torch import nn
 
+from tepui_spec.check import RESERVED_ARGUMENTS
 from tepui_spec.experiment import CustomModel
+from tepui_spec.outcome import Outcome
+from tepui_trainer.failures import classify
 
 IN_CHANS = 3
 """Every model takes RGB, so that features of a model trained on grey images exist for colour tasks too."""
-RESERVED = {
-    "num_classes": "it follows from the upstream data",
-    "in_chans": "models always take RGB",
-    "img_size": "it is upstream.imageSize",
-    **dict.fromkeys(
-        ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
-        "trials start from random weights",
-    ),
-    **dict.fromkeys(("features_only", "scriptable", "exportable", "device", "dtype"), "the trainer sets it"),
-}
 
 
 def build_model(model: CustomModel, *, num_classes: int, image_size: int) -> nn.Module:
@@ -37,15 +30,18 @@ def build_model(model: CustomModel, *, num_classes: int, image_size: int) -> nn.
     Raises:
         ValueError: for a name that timm does not know (with the nearest ones), an argument that is not the model's,
             or arguments that do not fit each other or the image size.
+        MemoryError, RuntimeError: if the model does not fit into memory.
     """
     require_known(model.timm)
-    for name, reason in RESERVED.items():
+    for name, reason in RESERVED_ARGUMENTS.items():
         if name in model.args:
             raise ValueError(f"model {model.name}: args.{name} cannot be set: {reason}")
     try:
         module = _create(model.timm, model.args, num_classes=num_classes, image_size=image_size)
         _check_forward(module, num_classes=num_classes, image_size=image_size)
-    except Exception as error:  # the user's arguments run timm's code: any exception there is theirs
+    except Exception as error:  # the user's arguments run timm's code: any other exception there is theirs
+        if classify(error) is Outcome.OUT_OF_MEMORY:
+            raise
         raise ValueError(_explained(model, image_size, error)) from error
     return module
 
@@ -58,41 +54,40 @@ def require_known(timm_name: str) -> None:
         raise ValueError(f"model {timm_name!r} is not a timm {timm.__version__} model{hint}")
 
 
-def classifier(model: nn.Module) -> nn.Module:
-    """The layer that turns features into logits. Raises ValueError for a model without a single one."""
-    head = cast(Any, model).get_classifier()
-    if not isinstance(head, nn.Linear | nn.Conv2d):
-        raise ValueError(  # noqa: TRY004  the user chose this model
-            f"{type(model).__name__} has no single linear classifier, but {type(head).__name__}"
-        )
-    return head
+def classifiers(model: nn.Module) -> tuple[nn.Linear | nn.Conv2d, ...]:
+    """The layers that turn features into logits: one, or one a head (distilled models).
+
+    Raises ValueError for a model without any.
+    """
+    heads = cast(Any, model).get_classifier()
+    roots = heads if isinstance(heads, tuple | list) else (heads,)
+    layers = (layer for root in roots for layer in root.modules())
+    found = tuple(layer for layer in layers if isinstance(layer, nn.Linear | nn.Conv2d))
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no linear classifier, but {type(heads).__name__}")
+    return found
 
 
 def set_head_bias(model: nn.Module, value: float) -> None:
-    """Fill the classifier's bias. Raises ValueError if there is none and the value is not 0."""
+    """Fill the classifiers' biases. Raises ValueError if one has none and the value is not 0."""
     if value == 0:
         return
-    bias = classifier(model).bias
-    if not isinstance(bias, torch.Tensor):
-        raise ValueError(  # noqa: TRY004  the user chose this model
-            f"recipe.headBias is {value}, but the classifier of {type(model).__name__} has no bias"
-        )
-    with torch.no_grad():
-        bias.fill_(value)
+    for layer in classifiers(model):
+        if layer.bias is None:
+            raise ValueError(f"recipe.headBias is {value}, but the classifier of {type(model).__name__} has no bias")
+        with torch.no_grad():
+            layer.bias.fill_(value)
 
 
 def _create(timm_name: str, args: Mapping[str, Any], *, num_classes: int, image_size: int) -> nn.Module:
-    entry = model_entrypoint(timm_name)
     sizes = {"num_classes": num_classes, "in_chans": IN_CHANS}
-    fixed: dict[str, Any] = {}
-    with _with_arguments(entry.__module__, fixed):
-        try:
-            return _with_img_size(timm_name, image_size, sizes | dict(args))
-        except TypeError as error:
-            if "multiple values for keyword argument" not in str(error):
-                raise
-        # timm's entry points of Mixer and some others fix what tells their variants apart
-        fixed.update(args)
+    try:
+        return _with_img_size(timm_name, image_size, sizes | dict(args))
+    except TypeError as error:
+        if "multiple values for keyword argument" not in str(error):
+            raise
+    # timm's entry points of Mixer and some others fix what tells their variants apart
+    with _with_arguments(model_entrypoint(timm_name).__module__, args):
         return _with_img_size(timm_name, image_size, sizes)
 
 
@@ -100,7 +95,7 @@ def _with_img_size(timm_name: str, image_size: int, kwargs: Mapping[str, Any]) -
     try:
         return cast(nn.Module, timm.create_model(timm_name, pretrained=False, img_size=image_size, **kwargs))
     except TypeError as error:
-        if "unexpected keyword argument 'img_size'" not in str(error):
+        if _unknown_argument(error) != "img_size":
             raise
     return cast(nn.Module, timm.create_model(timm_name, pretrained=False, **kwargs))
 
@@ -132,10 +127,16 @@ def _check_forward(model: nn.Module, *, num_classes: int, image_size: int) -> No
 
 
 def _explained(model: CustomModel, image_size: int, error: Exception) -> str:
-    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    unknown = _unknown_argument(error)
     if unknown:
-        return f"model {model.name}: args.{unknown[1]} is not an argument of timm's {model.timm}"
+        return f"model {model.name}: args.{unknown} is not an argument of timm's {model.timm}"
     return (
         f"model {model.name}: timm's {model.timm} cannot be built with args {model.args} for images of "
         f"{image_size} px: {error or type(error).__name__}"
     )
+
+
+def _unknown_argument(error: Exception) -> str | None:
+    """The argument that a constructor refused, in Python's words or in those of timm's newer models."""
+    found = re.search(r"unexpected keyword argument(?:\(s\): \[)? ?'(\w+)'", str(error))
+    return found[1] if found else None

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tepui_spec.recipes import Recipe
-from tepui_trainer.model import classifier
+from tepui_trainer.model import classifiers
 
 LR_SCALE = "lr_scale"
 """Key of a parameter group: its learning rate as a multiple of the schedule's."""
@@ -18,7 +18,7 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     Biases, norms and whatever the model itself excludes (position embeddings, class token) do not decay. Head
     parameters take `head_weight_decay` and `head_lr_scale` (Abnar et al. 2022, arXiv 2110.02095, section 4).
     """
-    head = {id(parameter) for parameter in classifier(model).parameters()}
+    head = {id(parameter) for layer in classifiers(model) for parameter in layer.parameters()}
     excluded = _never_decayed(model)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {
         (in_head, decays): [] for in_head in (False, True) for decays in (True, False)
