@@ -9,6 +9,8 @@ import os
 import timm
 import torch
 
+# asked of NVML: the CUDA driver, once asked, cannot be used by a forked pod (torch's "poison fork")
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 if not torch.cuda.is_available():
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed warns where it has to find that out
 
