@@ -11,7 +11,7 @@ from tepui_evaluator.protocol import protocol_of
 from tepui_spec import layout
 from tepui_spec.naming import task_hash
 from tepui_spec.outcome import Outcome, PodReport, Progress
-from tepui_spec.results import CurveRow, EvaluationRow, TrialRow
+from tepui_spec.results import EvaluationRow, TrialRow
 from tepui_spec.trial import EvaluateTask
 from tepui_trainer.failures import DataError
 from tepui_trainer.reader.parquet_source import read_card
@@ -44,7 +44,7 @@ def evaluate(task: EvaluateTask, context: PodContext) -> PodReport:
     missing = [name for name in task.evaluation.tasks if not _done(storage, task, name)]
     if not missing:
         return PodReport(outcome=Outcome.SUCCEEDED, reused=True, message="all rows were there already")
-    checkpoints = _load(storage, task)
+    loaded = _load(storage, task)
     notes: list[str] = []
     failures: list[ValueError] = []
     with Tracker.of_task(task, "evaluate") as tracker:
@@ -52,7 +52,7 @@ def evaluate(task: EvaluateTask, context: PodContext) -> PodReport:
             context.check_stop()
             context.progress(Progress(stage="evaluate", step=index, steps=len(missing), note=name))
             try:
-                notes += _evaluate_task(storage, task, name, checkpoints, tracker)
+                notes += _evaluate_task(storage, task, name, loaded, tracker)
             except ValueError as error:
                 failures.append(_naming(name, error))
                 _log.error("%s", failures[-1])
@@ -96,7 +96,7 @@ def _evaluate_task(
     storage: Storage,
     task: EvaluateTask,
     name: str,
-    checkpoints: Sequence["Loaded"],
+    loaded: "Loaded",
     tracker: Tracker,
 ) -> list[str]:
     """Measure, record, write; the notes for the user."""
@@ -104,32 +104,22 @@ def _evaluate_task(
     from tepui_evaluator.tasks import open_task
 
     data = open_task(name, task.task_uris[name], task.evaluation.data_of(name), task.config.image_size)
-    rows: list[EvaluationRow] = []
-    notes: dict[str, None] = {}
-    for loaded in checkpoints:
-        measured, skipped = measure(loaded.model, loaded.checkpoint, data, task.evaluation)
-        rows += measured
-        if skipped is not None:
-            notes[skipped] = None
-    for note in notes:
-        _log.warning("%s", note)
+    rows, skipped = measure(loaded.model, loaded.checkpoint, data, task.evaluation)
+    if skipped is not None:
+        _log.warning("%s", skipped)
     # before the rows: a pod killed between the two says some numbers twice, and none is lost
-    for step, metrics in _metrics(rows).items():
-        tracker.metrics(metrics, step)
+    tracker.metrics(_metrics(rows), loaded.checkpoint.step)
     write_rows(storage, rows_path(task, name), rows)
-    return list(notes)
+    return [] if skipped is None else [skipped]
 
 
-def _metrics(rows: Sequence[EvaluationRow]) -> dict[int, dict[str, float]]:
-    """By step, the mean error over support seeds of each number of shots and layer, as MLflow shows it."""
-    errors: dict[tuple[int, str], list[float]] = {}
+def _metrics(rows: Sequence[EvaluationRow]) -> dict[str, float]:
+    """The mean error over support seeds of each number of shots and layer, as MLflow shows it."""
+    errors: dict[str, list[float]] = {}
     for row in rows:
         layer = "" if row.layer == "pooled" else f"{row.layer}/"
-        errors.setdefault((row.step, f"{row.task}/{layer}error_{row.shots}_shot"), []).append(row.error)
-    by_step: dict[int, dict[str, float]] = {}
-    for (step, key), values in errors.items():
-        by_step.setdefault(step, {})[key] = float(np.mean(values))
-    return by_step
+        errors.setdefault(f"{row.task}/{layer}error_{row.shots}_shot", []).append(row.error)
+    return {key: float(np.mean(values)) for key, values in errors.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +130,8 @@ class Loaded:
     model: "nn.Module"
 
 
-def _load(storage: Storage, task: EvaluateTask) -> list[Loaded]:
-    """The checkpoints to evaluate. Raises ValueError for a trial without a result, and as `load_model`."""
+def _load(storage: Storage, task: EvaluateTask) -> Loaded:
+    """The final model. Raises ValueError for a trial without a result, and as `load_model`."""
     path = layout.trial_rows(task.trial)
     if not storage.exists(path):
         raise ValueError(f"trial {task.trial} has no result in {storage.uri()}: it must be trained first")
@@ -154,26 +144,7 @@ def _load(storage: Storage, task: EvaluateTask) -> list[Loaded]:
 
     torch.set_num_threads(task.threads)
     device = torch.device("cuda" if task.gpus else "cpu")
-    upstream = {trial.steps: trial.upstream_error}
-    if task.evaluation.checkpoints == "all":
-        upstream = _errors_of_kept(storage, task.trial) | upstream
-    return [
-        Loaded(
-            Checkpoint(task.trial, step, error, trial.upstream_n),
-            load_model(storage, task.trial, step).to(device).eval(),
-        )
-        for step, error in sorted(upstream.items())
-    ]
-
-
-def _errors_of_kept(storage: Storage, trial: str) -> dict[int, float]:
-    """Upstream validation error by step of the checkpoints in the storage, as far as it was measured there."""
-    from tepui_trainer.checkpoint import steps_with_manifest
-
-    curve = read_rows(storage, layout.curve_rows(trial), CurveRow)
-    measured = {row.step: row.value for row in curve if row.metric == "validation_error"}
-    kept = steps_with_manifest(storage, trial)
-    unknown = sorted(step for step in kept if step not in measured)
-    if unknown:
-        _log.warning("trial %s: checkpoints of steps %s have no upstream error and are passed over", trial, unknown)
-    return {step: measured[step] for step in kept if step in measured}
+    return Loaded(
+        Checkpoint(task.trial, trial.steps, trial.upstream_error, trial.upstream_n),
+        load_model(storage, task.trial, trial.steps).to(device).eval(),
+    )

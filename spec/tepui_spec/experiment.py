@@ -152,8 +152,8 @@ class Evaluation(Section):
         3, ge=1, le=100, description="Independent support sets, seeds 0 to n-1; nested over shots."
     )
     layers: Literal["last", "all"] = Field("last", description="Features of the last block only, or of every block.")
-    checkpoints: Literal["final", "all"] = Field(
-        "final", description="Evaluate the final model, or every kept checkpoint."
+    checkpoints: Literal["final"] = Field(
+        "final", description="Which checkpoints of a trial are evaluated: the final model."
     )
     l2: Literal["leave-one-out", "fixed"] = Field(
         "leave-one-out",

@@ -126,7 +126,7 @@ def test_every_trial_is_a_run_in_mlflow(undisturbed: tuple[Study, str]) -> None:
     trials = [run for run in runs if {"model", "epochs", "seed"} <= set(run.data.params)]
     assert len(trials) == 8
     for run in trials:
-        assert {"upstream_error", "validation_error", "ten.shots5.error"} <= set(run.data.metrics), run.data.metrics
+        assert {"upstream_error", "validation_error", "ten/error_5_shot"} <= set(run.data.metrics), run.data.metrics
         assert len(client.get_metric_history(run.info.run_id, "train_loss")) > 3
 
 
