@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
+from tepui_operator.interrupts import STOP_SIGNALS
 from tepui_operator.pod_process import PodRequest, supervise
 from tepui_operator.processes import adopt_orphans, children, kill, kill_children
 
@@ -43,7 +44,10 @@ def serve(control: socket.socket, modules: Sequence[str]) -> None:
             os.read(wake, 4096)
             _reap(supervisors)
         if control in ready:
-            message, descriptors, _, _ = socket.recv_fds(control, 1, DESCRIPTORS)
+            try:
+                message, descriptors, _, _ = socket.recv_fds(control, 1, DESCRIPTORS)
+            except ConnectionResetError:  # the engine was killed before it had read that we are ready
+                message, descriptors = b"", []
             if not message:
                 kill_children()
                 return
@@ -106,7 +110,8 @@ def _launch(control: socket.socket, descriptors: list[int], hooks: Sequence[Call
 def main() -> None:
     """Run the server on the inherited socket."""
     control_fd, *modules = sys.argv[1:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to answer
+    for number in STOP_SIGNALS:  # a terminal or a service manager may send them to all: they are the engine's to answer
+        signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=int(control_fd)) as control:
         serve(control, modules)
     sys.stdout.flush()

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tepui_operator.forkserver import LAUNCH, READY
-from tepui_operator.pod_process import TERMINATE, PodRequest
+from tepui_operator.pod_process import TERMINATE, PodRequest, received
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class PodProcess:
 
     def read(self) -> PodEnd | None:
         """Take the news in; returns how the pod ended, once it has."""
-        chunk = self._link.recv(65_536)
+        chunk = received(self._link, 65_536)
         self._text += chunk
         *lines, self._text = self._text.split(b"\n")
         for line in lines:
@@ -76,7 +76,7 @@ class ForkServer:
         self._control, theirs = socket.socketpair()
         self.log = log
         self.ready = False
-        with log.open("wb") as output, theirs:
+        with log.open("ab") as output, theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tepui_operator.forkserver", str(theirs.fileno()), *modules],
                 stdin=subprocess.DEVNULL,
@@ -93,18 +93,22 @@ class ForkServer:
 
     def read(self) -> bool:
         """Take the news in; returns False once the server is gone."""
-        news = self._control.recv(16)
+        news = received(self._control, 16)
         self.ready = self.ready or READY in news
         return bool(news)
 
     def start(self, request: PodRequest, log: Path) -> PodProcess:
-        """Start a pod whose output goes to the end of `log`. Requests wait while the server still imports."""
+        """Start a pod whose output goes to the end of `log`. Requests wait while the server still imports.
+
+        Where the server has just died, the pod is one that ended without a word.
+        """
         ours, theirs = socket.socketpair()
         body = os.memfd_create("tepui-pod")
         with theirs, os.fdopen(body, "wb") as request_file, log.open("ab") as log_file:
             request_file.write(json.dumps(asdict(request)).encode())
             request_file.flush()
-            socket.send_fds(self._control, [LAUNCH], [theirs.fileno(), log_file.fileno(), body])
+            with suppress(BrokenPipeError, ConnectionResetError):
+                socket.send_fds(self._control, [LAUNCH], [theirs.fileno(), log_file.fileno(), body])
         return PodProcess(ours)
 
     def close(self) -> None:

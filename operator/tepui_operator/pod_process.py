@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from tepui_operator.interrupts import STOP_SIGNALS
 from tepui_operator.processes import adopt_orphans, die_with_parent, kill, kill_children
 from tepui_spec.pod import stage_main
 
@@ -62,6 +63,14 @@ def supervise(
     os._exit(0)
 
 
+def received(link: socket.socket, limit: int) -> bytes:
+    """What there is to read; nothing once the other end is gone, whether or not it had read all that was sent to it."""
+    try:
+        return link.recv(limit)
+    except ConnectionResetError:
+        return b""
+
+
 def _wait(main: int, engine: socket.socket) -> None:
     """Pass the engine's wishes on until the stage's process has ended."""
     pidfd = os.pidfd_open(main)
@@ -70,7 +79,7 @@ def _wait(main: int, engine: socket.socket) -> None:
         ready, _, _ = select.select(sources, [], [])
         if pidfd in ready:
             return
-        wish = engine.recv(1)
+        wish = received(engine, 1)
         kill(main, signal.SIGTERM if wish == TERMINATE else signal.SIGKILL)
         if not wish:
             select.select([pidfd], [], [])
@@ -98,7 +107,7 @@ def _run(request: PodRequest, log_fd: int, after_fork: Sequence[Callable[[], Non
     os.dup2(log_fd, 1)
     os.dup2(log_fd, 2)
     os.close(log_fd)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     os.environ.update(request.env)
     atexit._clear()  # what the server registered is the server's

@@ -188,6 +188,22 @@ def test_a_stop_signal_lets_pods_save(bench: Callable[..., Bench], number: signa
     assert set(study.rows().values()) == {DONE}
 
 
+def test_a_stop_signal_to_every_process_lets_pods_save(bench: Callable[..., Bench]) -> None:
+    """A service manager signals all processes at once: supervisors and fork server wait for the pods."""
+    study = bench(retries={"crashed": 0, "lost": 0})
+    study.script({"train-1": {"gate": 5}})
+    gate = study.gate("train-1")
+    engine = study.start()
+    gate.reached()
+    (pod,) = [call for call in study.calls("begin") if call["key"] == "train-1"]
+    supervisor = int(Path(f"/proc/{pod['pid']}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(supervisor, signal.SIGTERM)
+    os.kill(pod["imported_in"], signal.SIGTERM)
+    output = end_by_signal(engine, signal.SIGTERM)
+    assert engine.returncode == 130, output
+    assert "train-1" in {call["key"] for call in study.calls("stopped")}
+
+
 def test_a_second_signal_ends_pods_at_once(bench: Callable[..., Bench]) -> None:
     """Pods that do not listen to SIGTERM are killed when the user asks again; their checkpoints are kept."""
     study = bench()
