@@ -1,7 +1,6 @@
 """When rows are turned into laws: interim looks while trials run, and a final analysis of all there is. Pure."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,10 +44,9 @@ class Coverage:
     failures: tuple[Failure, ...] = field(default=())
 
 
-def analyses(study: Study, observed: Observed, coverage: Coverage, now: float) -> AnalysisStep:
-    """The newest results of the analyses, and which analysis should be created now."""
-    jobs = sorted((job for job in observed.jobs if job.stage == "analyse"), key=lambda job: job.attempt)
-    known = _absorb(study, observed, jobs, now)
+def next_analysis(study: Study, observed: Observed, known: AnalysisStep, coverage: Coverage) -> AnalysisStep:
+    """What is known, and which analysis should be created now."""
+    jobs = _analysis_jobs(observed)
     running = jobs[-1] if jobs and not jobs[-1].ended else None
     if running is not None:
         return known
@@ -60,10 +58,15 @@ def analyses(study: Study, observed: Observed, coverage: Coverage, now: float) -
     return known
 
 
-def _absorb(study: Study, observed: Observed, jobs: Iterable[ObservedJob], now: float) -> AnalysisStep:
+def _analysis_jobs(observed: Observed) -> list[ObservedJob]:
+    return sorted((job for job in observed.jobs if job.stage == "analyse"), key=lambda job: job.attempt)
+
+
+def analyses_so_far(study: Study, observed: Observed, now: float) -> AnalysisStep:
+    """The newest results of the analyses, and what they held."""
     status, pods = observed.status, study.experiment.spec.pods
     state, laws, report, settled, running = status.analysis, status.laws, status.report, 0.0, 0.0
-    for job in jobs:
+    for job in _analysis_jobs(observed):
         held = hours(pods, "analyse", job.held_s(now))
         if not job.ended:
             running += held

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from tepui_operator.analyses import AnalysisStep, Coverage, analyses
+from tepui_operator.analyses import AnalysisStep, Coverage, analyses_so_far, next_analysis
 from tepui_operator.child import Child
 from tepui_operator.observed import Observed
 from tepui_operator.reckoning import Reckoning, reckon, status_after
@@ -42,8 +42,9 @@ def plan(study: Study, observed: Observed, now: float) -> Plan:
     """Decide from what is observed at `now` (seconds since the epoch)."""
     standings = _standings(study, observed, now)
     fresh = len(study.trials) - len(_settled(observed)) - len(standings)
-    reckoning = reckon(study, observed, standings, fresh)
-    step = analyses(study, observed, _coverage(reckoning), now)
+    known = analyses_so_far(study, observed, now)
+    reckoning = reckon(study, observed, standings, known, fresh)
+    step = next_analysis(study, observed, known, _coverage(reckoning))
     create = _create(study, observed, standings, reckoning, step, now=now)
     status = status_after(study, observed, reckoning, step, create, now=now)
     if study.experiment.spec.suspend:
@@ -62,7 +63,7 @@ def _create(
 ) -> tuple[Child, ...]:
     if study.experiment.spec.suspend:
         return ()
-    trials = [] if reckoning.budget_spent(step) else _trial_children(study, observed, standings, now)
+    trials = [] if reckoning.budget_spent else _trial_children(study, observed, standings, now)
     analysis = [step.following] if step.following is not None and step.due_at <= now else []
     return (*analysis, *trials)
 

@@ -37,24 +37,28 @@ class Reckoning:
     failures: tuple[Failure, ...]
     failures_by_class: dict[Outcome, int]
     settled_hours: float
+    """Held by trials and analyses that have ended."""
     hours: float
+    """Held by all pods so far."""
     budget_hours: float | None
     idle: bool
     """No Job of a trial is at work."""
 
-    def budget_spent(self, step: AnalysisStep | None = None) -> bool:
+    @property
+    def budget_spent(self) -> bool:
         """Whether no further pod of a trial may start. The final analysis may: it costs little and is the answer."""
-        extra = step.settled_hours + step.running_hours if step is not None else 0.0
-        return self.budget_hours is not None and self.hours + extra >= self.budget_hours
+        return self.budget_hours is not None and self.hours >= self.budget_hours
 
     @property
     def concluded(self) -> bool:
         """Whether nothing more will be completed as things stand."""
         all_settled = len(self.completed) + len(self.failed) == self.total
-        return all_settled or (self.idle and self.budget_spent())
+        return all_settled or (self.idle and self.budget_spent)
 
 
-def reckon(study: Study, observed: Observed, standings: list[Standing], fresh: int) -> Reckoning:
+def reckon(
+    study: Study, observed: Observed, standings: list[Standing], analyses: AnalysisStep, fresh: int
+) -> Reckoning:
     """Add what the standings say to what the status already holds; `fresh` trials have not begun."""
     status = observed.status
     ended = [s for s in standings if s.state in ("completed", "failed")]
@@ -74,6 +78,7 @@ def reckon(study: Study, observed: Observed, standings: list[Standing], fresh: i
         failed=len(failed),
     )
     budget = study.experiment.spec.budget
+    settled_hours = status.settled_gpu_hours + analyses.settled_hours
     return Reckoning(
         total=len(study.trials),
         completed=completed,
@@ -81,8 +86,8 @@ def reckon(study: Study, observed: Observed, standings: list[Standing], fresh: i
         counts=counts,
         failures=(*status.failures, *failures)[-RECENT_FAILURES:],
         failures_by_class=by_class,
-        settled_hours=status.settled_gpu_hours + sum(s.hours for s in ended),
-        hours=status.settled_gpu_hours + sum(s.hours for s in standings),
+        settled_hours=settled_hours + sum(s.hours for s in ended),
+        hours=settled_hours + analyses.running_hours + sum(s.hours for s in standings),
         budget_hours=budget.gpu_hours if budget is not None else None,
         idle=all(s.following is not None or s.state in ("completed", "failed") for s in standings),
     )
@@ -108,8 +113,8 @@ def status_after(
         laws=step.laws,
         report=step.report,
         analysis=step.state,
-        gpu_hours=round(reckoning.hours + step.settled_hours + step.running_hours, 6),
-        settled_gpu_hours=round(reckoning.settled_hours + step.settled_hours, 6),
+        gpu_hours=round(reckoning.hours, 6),
+        settled_gpu_hours=round(reckoning.settled_hours, 6),
         start_time=started,
         completion_time=(before.completion_time or rfc3339(now)) if over else None,
     )

@@ -179,6 +179,19 @@ def test_interim_analyses_come_at_their_shares() -> None:
     assert names(planned(study, *all_done(study), done)) == [("analyse", None, 2)]
 
 
+def test_a_budget_spent_by_an_interim_analysis_is_spent() -> None:
+    """Its core-hours count at once: the study is concluded in the same turn, not at a next one that nothing brings."""
+    policy = Policy((0.25,), interim_min_trials=4)
+    study = study_of(policy=policy, budget={"gpuHours": 1.5 * 60 / 3600}, parallelism=1)
+    completed = job(study, 0, "evaluate", Outcome.SUCCEEDED)
+    at_work = planned(study, completed, analysis(final=False, covers=1))
+    assert names(at_work) == []
+    assert at_work.status.gpu_hours == pytest.approx(2 * 60 / 3600, abs=1e-6)
+    made = planned(study, completed, analysis(final=False, covers=1, outcome=Outcome.SUCCEEDED))
+    assert names(made) == [("analyse", None, 2)]
+    assert made.create[0].final
+
+
 def test_more_trials_after_a_raised_budget_are_analysed_anew() -> None:
     """A study that ended with its budget goes on when it is raised, and its final analysis is repeated."""
     study = study_of(budget={"gpuHours": 0.01}, parallelism=1)
