@@ -3,7 +3,16 @@
 import logging
 from collections.abc import Iterable
 
-from tepui_evaluator.analysis import Analysis, analyse, laws_path, points_path, report_data, write_tables
+from tepui_evaluator.analysis import (
+    Analysis,
+    Standing,
+    analyse,
+    laws_path,
+    points_path,
+    report_data,
+    write_standing,
+    write_tables,
+)
 from tepui_evaluator.store import Store
 from tepui_spec.headline import headlines
 from tepui_spec.law import Law
@@ -37,6 +46,7 @@ def run(task: AnalyseTask, context: PodContext) -> PodReport:
     context.progress(Progress(stage="analyse", step=0, steps=_STEPS, note="laws"))
     analysis = analyse(store, confidence=experiment.spec.analysis.confidence)
     write_tables(storage, experiment, analysis)
+    write_standing(storage, experiment, Standing(final=task.final, failures=task.failures))
     context.check_stop()
     context.progress(Progress(stage="analyse", step=1, steps=_STEPS, note="report"))
     data = report_data(store, analysis, final=task.final, failures=task.failures)

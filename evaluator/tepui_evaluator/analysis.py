@@ -16,6 +16,7 @@ from tepui_evaluator.report_replay import study_yaml
 from tepui_evaluator.store import Store
 from tepui_evaluator.study_points import PointRow, groups_of, point_table, points_of, report_point
 from tepui_spec import layout
+from tepui_spec.base import Section
 from tepui_spec.experiment import Experiment
 from tepui_spec.law import Band, Law
 from tepui_spec.results import CurveRow, TrialRow
@@ -72,6 +73,29 @@ def write_tables(storage: Storage, experiment: Experiment, analysis: Analysis) -
     pq.write_table(analysis.points, sink, compression="zstd", write_page_checksum=True)
     storage.write(points_path(experiment.metadata.name), sink.getvalue())
     write_rows(storage, laws_path(experiment.metadata.name), analysis.law_rows, LawRow)
+
+
+class Standing(Section):
+    """How a study stood when it was last analysed: what rows do not say."""
+
+    final: bool = False
+    failures: tuple[str, ...] = ()
+    """Failed trials, a sentence each."""
+
+
+def write_standing(storage: Storage, experiment: Experiment, standing: Standing) -> None:
+    """Keep it for reports that are made anew. Raises what `Storage.write` raises."""
+    storage.write(_standing_path(experiment), standing.model_dump_json().encode())
+
+
+def read_standing(storage: Storage, experiment: Experiment) -> Standing:
+    """As last written; nothing is known where there is none. Raises what `Storage.read` raises."""
+    path = _standing_path(experiment)
+    return Standing.model_validate_json(storage.read(path)) if storage.exists(path) else Standing()
+
+
+def _standing_path(experiment: Experiment) -> str:
+    return f"{layout.study_dir(experiment.metadata.name)}/standing.json"
 
 
 def report_data(store: Store, analysis: Analysis, *, final: bool = True, failures: Sequence[str] = ()) -> ReportData:

@@ -65,7 +65,7 @@ def _format_of(out: str | None) -> Format:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from tepui_evaluator.analysis import analyse, report_data, stored_experiment, write_tables
+    from tepui_evaluator.analysis import analyse, read_standing, report_data, stored_experiment, write_tables
     from tepui_evaluator.report import write_report
     from tepui_evaluator.results_table import open_store
     from tepui_evaluator.store import Store
@@ -76,7 +76,8 @@ def _report(args: argparse.Namespace) -> int:
     assert store.experiment is not None
     analysis = analyse(store, confidence=store.experiment.spec.analysis.confidence)
     write_tables(store.storage, store.experiment, analysis)
-    final = len(store.finished) == len(store.planned)
-    data = report_data(store, analysis, final=final)
+    standing = read_standing(store.storage, store.experiment)
+    final = standing.final or len(store.finished) == len(store.planned)
+    data = report_data(store, analysis, final=final, failures=standing.failures)
     print(write_report(store.storage.root, store.experiment.metadata.name, data))
     return 0

@@ -56,6 +56,8 @@ def _existing(uri: str) -> Storage:
     storage = Storage(uri)
     if not storage.exists():
         raise ValueError(f"{uri}: there are no results; `tepui run STUDY.yaml` makes them")
+    if not storage.exists("trials") and not storage.exists("studies"):
+        raise ValueError(f"{uri} holds no results; name a study's YAML file, or the folder or URI of its storage")
     return storage
 
 

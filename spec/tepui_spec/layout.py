@@ -5,6 +5,7 @@ trials/{trial}/trial.parquet, curve.parquet              rows (results.TrialRow,
 trials/{trial}/finished.json                             the trial is done; written last of all
 trials/{trial}/evaluations/{task}-{hash}.parquet         rows (results.EvaluationRow) of one task
 studies/{study}/experiment.yaml, laws.parquet            the study as applied; laws (law.Law)
+studies/{study}/points.parquet, standing.json           what laws are fitted to; failures, for a report made anew
 studies/{study}/report.html, figures/                    the answer
 spool/{trial}-{stage}-{8 hex}.jsonl                      what MLflow has not been told yet, by one pod
 """

@@ -11,10 +11,11 @@ import pytest
 
 from builders import experiment
 from study_rows import write_study
-from tepui_evaluator.analysis import analyse, stored_experiment, write_tables
+from tepui_evaluator.analysis import Standing, analyse, stored_experiment, write_standing, write_tables
 from tepui_evaluator.report_replay import study_yaml
 from tepui_evaluator.results_table import TableName, encoded, filtered, load, open_store
 from tepui_evaluator.store import Store
+from tepui_spec import layout
 from tepui_spec.cli import main
 from tepui_spec.experiment import Experiment
 from tepui_spec.source import load_experiment
@@ -78,6 +79,9 @@ def test_filters_keep_only_what_was_asked_for(folder: Path) -> None:
     ("arguments", "message"),
     [
         (["results", "nowhere"], "nowhere: there are no results"),
+        (["results", "study.md"], "study.md holds no results"),
+        (["results", "empty"], "empty holds no results"),
+        (["report", "empty"], "empty holds no results"),
         (["results", "results", "--format", "parquet"], "--format parquet is not text"),
         (["results", "results", "--out", "study.yaml/x.csv"], "--out study.yaml/x.csv: cannot be written"),
     ],
@@ -91,6 +95,9 @@ def test_mistakes_end_with_a_sentence(
 ) -> None:
     """A user's mistake is exit code 2 and one line."""
     monkeypatch.chdir(folder)
+    Path("study.md").write_text("not a study")
+    Path("empty").mkdir()
+    Path("empty/notes.txt").write_text("no rows")
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
 
@@ -104,3 +111,24 @@ def test_study_as_applied_can_be_read_back(folder: Path, study: Experiment) -> N
     with pytest.raises(ValueError, match="holds the studies: other, study"):
         stored_experiment(storage)
     assert load_experiment(folder / "results/studies/other/experiment.yaml") == other
+
+
+def test_a_report_made_anew_keeps_what_failed(
+    folder: Path, study: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`tepui report` shows the failures that the last analysis was told of, and is final where that one was."""
+    storage = Storage(str(folder / "results"))
+    storage.remove(layout.finished(Store(storage, study).finished[0]))
+    write_standing(storage, study, Standing(final=True, failures=("trial a1b2: Diverged: the loss became NaN",)))
+    assert main(["report", str(folder / "results")]) == 0
+    page = Path(capsys.readouterr().out.strip()).read_text()
+    assert "trial a1b2: Diverged: the loss became NaN" in page
+    assert "Trials are still running" not in page
+
+
+def test_a_report_before_the_end_says_so(folder: Path, study: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a final analysis, a study with unfinished trials is not over."""
+    storage = Storage(str(folder / "results"))
+    storage.remove(layout.finished(Store(storage, study).finished[0]))
+    assert main(["report", str(folder / "results")]) == 0
+    assert "Trials are still running" in Path(capsys.readouterr().out.strip()).read_text()
