@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from tepui_spec.errors import TransientError
 from tepui_spec.layout import study_dir
 from tepui_spec.status import ExperimentStatus
@@ -52,10 +54,16 @@ class EngineFolder:
         self.run.mkdir()
 
     def read_status(self) -> ExperimentStatus | None:
-        """The status as last written; None where no engine has run."""
+        """The status as last written; None where no engine has run. Raises ValueError where the file holds none."""
         if not self.status.exists():
             return None
-        return ExperimentStatus.model_validate_json(self.status.read_bytes())
+        try:
+            return ExperimentStatus.model_validate_json(self.status.read_bytes())
+        except ValidationError as error:
+            raise ValueError(
+                f"{self.status}: not a study's status ({error.errors()[0]['msg']}): remove it to go on; the hours held "
+                "by earlier runs are then no longer counted against the budget"
+            ) from error
 
     def write_status(self, status: ExperimentStatus) -> None:
         """Replace the status, whole or not at all. Raises TransientError where the disk does not take it."""

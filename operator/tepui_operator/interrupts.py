@@ -19,7 +19,9 @@ class Interrupts:
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
         self._wakeup_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, self._heard) for number in STOP_SIGNALS}
+        under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        heeded = [number for number in STOP_SIGNALS if not (number == signal.SIGHUP and under_nohup)]
+        self._before = {number: signal.signal(number, self._heard) for number in heeded}
         return self
 
     def __exit__(

@@ -1,9 +1,11 @@
 """What a person sees of a study that runs: a live picture on a terminal, plain lines with a time elsewhere."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from tepui_operator.text import duration
@@ -92,7 +94,11 @@ class PlainView:
     def say(self, text: str) -> None:
         """See View."""
         stamp = time.strftime("%H:%M:%S", time.localtime(self._clock()))
-        print(f"{stamp} {text}", file=self._stream, flush=True)
+        try:
+            print(f"{stamp} {text}", file=self._stream, flush=True)
+        except BrokenPipeError:  # `tepui run FILE | head`: nobody reads any more, and the study goes on
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
 
     def started(self, job: JobNews) -> None:
         """See View."""

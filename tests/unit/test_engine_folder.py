@@ -42,3 +42,11 @@ def test_remote_storage_has_a_folder_in_the_cache(tmp_path: Path, monkeypatch: p
     assert first.parent == tmp_path / "tepui"
     assert first != second
     assert local_storage("file:///srv/results") == Path("/srv/results")
+
+
+def test_a_status_that_is_none_names_its_file(tmp_path: Path) -> None:
+    """A file cut short by a power failure: the message says which one it is and what it costs to remove it."""
+    folder = engine_folder(str(tmp_path), "study", create=True)
+    folder.status.write_text('{"phase": "Run')
+    with pytest.raises(ValueError, match=r"status\.json: not a study's status .*remove it"):
+        folder.read_status()
