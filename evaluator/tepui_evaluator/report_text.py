@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +51,11 @@ def interval(lo: float, hi: float) -> str:
     return f"[{percent(lo)}, {percent(hi)}]"
 
 
+def in_percent(reason: str) -> str:
+    """A law's reason with its errors, the numbers with three decimals or called an error, as the report writes them."""
+    return re.sub(r"\b[01]\.\d{3}\b|(?<=error below )0\.\d+", lambda found: percent(float(found[0])), reason)
+
+
 def number(value: float | None) -> str:
     """A coefficient or exponent with three significant digits; a dash where there is none."""
     return "–" if value is None else f"{value:#.3g}".rstrip(".")
@@ -72,7 +78,9 @@ def verdict(view: View) -> Verdict:
         average_text=floor_text(view.laws.get("average")),
         gain_text=_gain(best_error, law),
         sentence=_sentence(view.task, view.shots, outlook, best_error, law),
-        narrow=_sentence_case("no law was fitted: too few models are finished" if law is None else law.reason),
+        narrow=_sentence_case(
+            "no law was fitted: too few models are finished" if law is None else in_percent(law.reason)
+        ),
     )
 
 

@@ -21,7 +21,7 @@ from tepui_evaluator.report import ReportData, law_grid, render, static_figures,
 from tepui_evaluator.report_payload import pack, payload
 from tepui_evaluator.report_replay import point_yaml, study_yaml
 from tepui_evaluator.report_table import law_rows
-from tepui_evaluator.report_text import answers, caveats, floor_text, headline, percent, scope, verdict
+from tepui_evaluator.report_text import answers, caveats, floor_text, headline, in_percent, percent, scope, verdict
 from tepui_evaluator.report_view import View, families, thinned, views
 from tepui_spec.expand import expand
 from tepui_spec.experiment import Experiment
@@ -139,6 +139,18 @@ def test_verdict_of_each_flag(study: ReportData, law: Law | None, outlook: str, 
     assert words in said.sentence
     if law is not None and law.identified == "no":
         assert percent(law.e_ir or 0.0) not in said.sentence + said.floor_text + said.gain_text
+
+
+def test_reasons_are_in_percent_as_all_the_report(study: ReportData) -> None:
+    """Errors in a law's reason read as everywhere on the page; ratios and counts stay as they are."""
+    for reason, words in (
+        ("anything from 0 to 0.164 fits (95%), 0.77 times the best error 0.125", "fits (95%), 0.77 times the best"),
+        ("models with an upstream error below 0.15 would help most", "upstream error below 15.0% would help most"),
+        ("the 95% interval 0.017 to 0.039 is narrow against the best error 0.023", "95% interval 1.7% to 3.9% is"),
+    ):
+        assert words in in_percent(reason)
+    for view in views(study):
+        assert not re.search(r"\b0\.\d{3}", verdict(view).narrow)
 
 
 def test_opening_words_count_the_tasks(study: ReportData) -> None:
