@@ -12,6 +12,8 @@ from tepui_spec.errors import TransientError
 from tepui_spec.layout import study_dir
 from tepui_spec.status import ExperimentStatus
 
+_LOG_TAIL_BYTES = 2048
+
 
 @dataclass(frozen=True, slots=True)
 class EngineFolder:
@@ -95,3 +97,14 @@ def local_storage(storage_uri: str) -> Path:
         return Path(storage_uri.removeprefix("file://"))
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "tepui" / hashlib.sha256(storage_uri.encode()).hexdigest()[:16]
+
+
+def last_line(log: Path, start: int = 0) -> str:
+    """The last line that a log has from the byte `start` on; empty where it has none, or the log is not there."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(start, size - _LOG_TAIL_BYTES))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 
-from tepui_operator.folder import EngineFolder
+from tepui_operator.folder import EngineFolder, last_line
 from tepui_operator.interrupts import Interrupts
 from tepui_operator.local_job import GPU_VARIABLE, LocalJob, check_secrets
 from tepui_operator.lock import engine_lock
@@ -22,11 +22,12 @@ from tepui_operator.observed import Observed
 from tepui_operator.payloads import Site
 from tepui_operator.plan import Plan, plan
 from tepui_operator.pod_client import ForkServer, PodProcess
-from tepui_operator.resources import resources
+from tepui_operator.resources import hours_unit, resources
 from tepui_operator.scheduler import place
 from tepui_operator.study import Study
 from tepui_operator.tasks import check_tasks
 from tepui_operator.telling import Teller
+from tepui_operator.text import digits
 from tepui_operator.view import View
 from tepui_spec.status import ExperimentStatus
 
@@ -89,11 +90,13 @@ class Engine:
     def run(self) -> RunResult:
         """Run the study until it is finished or interrupted.
 
-        Raises ValueError where another engine runs it, and RuntimeError where the preloaded modules do not import.
+        Raises ValueError where another engine runs it, where earlier runs have spent its budget, and where the
+        preloaded modules do not import.
         """
         with engine_lock(self._folder.lock, self._study.name) as self._lock_fd, Interrupts() as interrupts:
             before = self._folder.read_status()
             if before is not None:
+                self._check_budget(before.gpu_hours)
                 self._status = ExperimentStatus(settled_gpu_hours=before.gpu_hours)
             self._folder.clear_run()
             self._view = self._open_view()
@@ -110,7 +113,7 @@ class Engine:
 
     def _work(self, interrupts: Interrupts) -> None:
         while True:
-            made = self._plan(self._study)
+            made = self._plan()
             self._apply(made)
             if made.finished:
                 return
@@ -119,9 +122,18 @@ class Engine:
                 self._stop(interrupts)
                 return
 
-    def _plan(self, study: Study) -> Plan:
+    def _check_budget(self, held: float) -> None:
+        """A run that may start nothing would find no finished trial again, and write a status without laws."""
+        spec = self._study.experiment.spec
+        if spec.budget is not None and held >= spec.budget.gpu_hours:
+            raise ValueError(
+                f"spec.budget.gpuHours: {spec.budget.gpu_hours:g}: earlier runs have held {digits(held)} "
+                f"{hours_unit(spec.pods)}, so nothing may start: raise it to go on (`tepui status` tells what there is)"
+            )
+
+    def _plan(self) -> Plan:
         jobs = tuple(job.observed() for job in self._jobs.values())
-        return plan(study, Observed(jobs, self._status), time.time())
+        return plan(self._study, Observed(jobs, self._status), time.time())
 
     def _apply(self, made: Plan) -> None:
         """Children first, then the status, then the user."""
@@ -193,7 +205,7 @@ class Engine:
         self._selector.unregister(server)
         server.close()
         if not server.ready:
-            raise RuntimeError(f"what pods need could not be imported; see {server.log}")
+            raise ValueError(f"what pods need could not be imported: {last_line(server.log)}; log: {server.log}")
         self._view.say(f"the fork server was killed, and its pods with it: starting another; log: {server.log}")
         self._start_server()
         return True
@@ -237,7 +249,7 @@ class Engine:
             if interrupts.count > heard:
                 for job in self._running():
                     job.kill()
-        self._status = self._teller.stopped(self._plan(self._study), self._status)
+        self._status = self._teller.stopped(self._plan(), self._status)
         self._folder.write_status(self._status)
 
     def _show(self) -> None:

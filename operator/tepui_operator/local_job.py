@@ -1,6 +1,5 @@
 """A Job on one machine: what the API server, the kubelet and the Job controller know of it, in memory."""
 
-import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tepui_operator.child import Child
-from tepui_operator.folder import EngineFolder
+from tepui_operator.folder import EngineFolder, last_line
 from tepui_operator.observed import ObservedJob, outcome_of_gang
 from tepui_operator.payloads import TOKEN_VARIABLE
 from tepui_operator.pod_client import ForkServer, PodEnd, PodProcess
@@ -20,7 +19,6 @@ from tepui_spec.outcome import Outcome, PodReport, Progress, from_exit_code
 from tepui_spec.trial import PROGRESS_VARIABLE, TERMINATION_LOG_VARIABLE
 
 GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"
-_LOG_TAIL_BYTES = 2048
 _MESSAGE_LIMIT = 500
 
 
@@ -165,14 +163,8 @@ class LocalJob:
         """How it ended and the last line of its log, where it left no report."""
         code = self._ends[index].code
         how = "its processes were killed" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
-        log = self.log(index)
-        if not log.exists():
-            return how
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(self._log_starts[index], size - _LOG_TAIL_BYTES))
-            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-        return f"{how}: {lines[-1].strip()}"[:_MESSAGE_LIMIT] if lines else how
+        said = last_line(self.log(index), self._log_starts[index])
+        return f"{how}: {said}"[:_MESSAGE_LIMIT] if said else how
 
     def _said(self, index: int, what: str) -> Path:
         return self._folder.run / f"{self.name}-{index}.{what}"

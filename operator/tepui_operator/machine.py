@@ -52,8 +52,9 @@ def check_fits(pods: Pods, machine: Machine) -> None:
                 f"spec.pods.gpusPerNode: {pods.gpus_per_node}: {what} asks for {asked.gpus * asked.pods} GPUs and "
                 f"this machine shows {len(machine.gpus)}"
             )
-        if asked.cpus * asked.pods > machine.cpus:
+        millicpus = asked.millicpus * asked.pods
+        if millicpus > machine.capacity.millicpus:
             raise ValueError(
-                f"spec.pods.cpus: {pods.cpus:g}: {what} asks for {asked.cpus * asked.pods:g} cores and this machine "
+                f"spec.pods.cpus: {pods.cpus:g}: {what} asks for {millicpus / 1000:g} cores and this machine "
                 f"has {machine.cpus:g} (--cpus says otherwise)"
             )

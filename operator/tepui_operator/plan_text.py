@@ -7,11 +7,11 @@ from tepui_operator.child import Child
 from tepui_operator.estimate import ModelEstimate, UpstreamSize, estimates, sustained_flops_per_s, upstream_size
 from tepui_operator.manifests import objects
 from tepui_operator.payloads import Site
+from tepui_operator.resources import hours_unit
 from tepui_operator.study import Study
 from tepui_operator.tasks import check_tasks
 from tepui_operator.text import si, size, table
 from tepui_spec.cost import GpuBytes
-from tepui_spec.pods import Pods
 
 UNKNOWN = "not known"
 ADVICE = (
@@ -50,7 +50,7 @@ def _head(study: Study, upstream: UpstreamSize | None) -> str:
         if upstream is not None
         else "its card is not readable from here: give --images and --classes to estimate work and hours"
     )
-    budget = f", budget {spec.budget.gpu_hours:g} {_unit(spec.pods)}" if spec.budget is not None else ""
+    budget = f", budget {spec.budget.gpu_hours:g} {hours_unit(spec.pods)}" if spec.budget is not None else ""
     return (
         f"Study {study.name}: {len(study.trials):,} trials, at most {spec.parallelism} training at a time{budget}\n"
         f"Upstream {data} ({known}), {spec.upstream.image_size} px\n"
@@ -112,7 +112,7 @@ def _verdict(model: ModelEstimate) -> str:
 
 def _hours(study: Study, found: list[ModelEstimate], rate: float) -> str:
     pods = study.experiment.spec.pods
-    unit, one = _unit(pods), "GPU" if pods.gpus_per_node else "core"
+    unit, one = hours_unit(pods), "GPU" if pods.gpus_per_node else "core"
     hours = [model.hours for model in found if model.hours is not None]
     assumed = f"if each {one} sustains {si(rate, 'FLOP/s')} (--flops-per-s says otherwise)"
     if not hours:
@@ -132,8 +132,4 @@ def _objects(study: Study) -> str:
 
 
 def _amount(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}"
-
-
-def _unit(pods: Pods) -> str:
-    return "GPU-hours" if pods.gpus_per_node else "core-hours"
+    return f"{hours:,.0f}" if hours >= 99.5 else f"{hours:.2g}"

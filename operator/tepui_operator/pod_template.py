@@ -110,7 +110,7 @@ def _token(experiment: Experiment) -> list[Manifest]:
 def _requests(pods: Pods, asked: PodResources) -> Manifest:
     """Memory is limited to what was asked, cores are not: a throttled core helps nobody."""
     memory = f"{asked.memory_mib}Mi"
-    requests = {"cpu": f"{round(asked.cpus * 1000)}m", "memory": memory}
+    requests = {"cpu": f"{asked.millicpus}m", "memory": memory}
     limits = {"memory": memory}
     if asked.gpus:
         requests[pods.gpu_resource] = limits[pods.gpu_resource] = str(asked.gpus)

@@ -22,6 +22,11 @@ class PodResources:
     processes: int = 1
 
     @property
+    def millicpus(self) -> int:
+        """Cores in thousandths, as Kubernetes counts them."""
+        return round(self.cpus * 1000)
+
+    @property
     def threads(self) -> int:
         """CPU threads of each process."""
         return max(1, int(self.cpus / self.processes))
@@ -45,6 +50,11 @@ def resources(pods: Pods, stage: Stage) -> PodResources:
         share = max(1, pods.gpus_per_node)
         return PodResources(pods.cpus / share, math.ceil(memory / share), min(1, pods.gpus_per_node))
     return PodResources(min(1.0, pods.cpus), _ANALYSIS_MEMORY_MIB, 0)
+
+
+def hours_unit(pods: Pods) -> str:
+    """What `hours` counts."""
+    return "GPU-hours" if pods.gpus_per_node else "core-hours"
 
 
 def hours(pods: Pods, stage: Stage, held_s: float) -> float:

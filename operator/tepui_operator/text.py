@@ -16,11 +16,16 @@ def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset())
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
+def digits(number: float) -> str:
+    """Three digits at least, and never as a power of ten: 0.0123, 83.1, 1,010."""
+    return f"{number:,.0f}" if number >= 999.5 else f"{number:.3g}"
+
+
 def si(number: float, unit: str = "") -> str:
     """Three digits and a letter: 21.7k, 5.72M, 1.3e+21; with a unit, apart from the number: 125 TFLOP/s."""
     space = " " if unit else ""
     for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if factor <= number < 1e3 * factor:
+        if 0.9995 * factor <= number < 999.5 * factor:
             return f"{number / factor:.3g}{space}{letter}{unit}"
     return f"{number:.3g}{space}{unit}"
 
@@ -28,10 +33,10 @@ def si(number: float, unit: str = "") -> str:
 def size(number: float) -> str:
     """Bytes in binary units: 512 B, 83.1 MiB, 1.25 GiB."""
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.3g} {unit}"
+        if number < 1023.5:
+            return f"{digits(number)} {unit}"
         number /= 1024
-    return f"{number:.3g} TiB"
+    return f"{digits(number)} TiB"
 
 
 def duration(seconds: float) -> str:

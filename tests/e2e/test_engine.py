@@ -65,6 +65,19 @@ def test_a_second_run_repeats_nothing(bench: Callable[..., Bench]) -> None:
     assert study.rows() == before
 
 
+def test_a_spent_budget_keeps_the_answer(bench: Callable[..., Bench]) -> None:
+    """Run again when earlier runs have spent the budget: the field is named, and status and laws stay as they were."""
+    study = bench()
+    study.run()
+    before = study.status()
+    study.write_spec(sweep={"grid": {"model": ["tiny"], "seed": [0, 1, 2, 3]}}, budget={"gpuHours": 1e-9})
+    code, output = study.run()
+    assert code == 2
+    assert "spec.budget.gpuHours: 1e-09: earlier runs have held" in output
+    assert study.status() == before
+    assert before.laws
+
+
 def test_pods_are_packed_by_their_requests(bench: Callable[..., Bench]) -> None:
     """With two cores and pods of one, two are at work together; a third does not start until one ends."""
     study = bench(parallelism=4)
@@ -230,9 +243,10 @@ def test_what_cannot_be_preloaded_is_said(bench: Callable[..., Bench]) -> None:
     study = bench()
     code, output = study.run(env={"TEPUI_TEST_PRELOAD": "no_such_module"})
     log = study.storage / "studies/study/logs/forkserver.log"
-    assert code == 1
-    assert f"what pods need could not be imported; see {log}" in output
-    assert "No module named 'no_such_module'" in log.read_text()
+    assert code == 2
+    why = "ModuleNotFoundError: No module named 'no_such_module'"
+    assert f"tepui: what pods need could not be imported: {why}; log: {log}\n" in output
+    assert why in log.read_text()
 
 
 def test_on_a_terminal_the_study_is_drawn(bench: Callable[..., Bench]) -> None:

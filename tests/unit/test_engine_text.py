@@ -16,7 +16,7 @@ from tepui_operator.plan_text import objects_text, plan_text
 from tepui_operator.status_text import status_text
 from tepui_operator.study import Study
 from tepui_operator.summary import law_table, summary
-from tepui_operator.text import duration, si, size
+from tepui_operator.text import digits, duration, si, size
 from tepui_operator.view import JobNews, PlainView, Snapshot, describe_end, picture
 from tepui_spec.headline import Headline
 from tepui_spec.outcome import Outcome, Progress
@@ -181,6 +181,9 @@ def test_status_reads_as_text() -> None:
 def test_numbers_read_well() -> None:
     """Three digits, a unit, no surprise at the borders."""
     assert [si(x) for x in (21_700, 5.72e6, 999, 1.3e21)] == ["21.7k", "5.72M", "999", "1.3e+21"]
+    assert [si(x) for x in (999.7, 999_600, 9.999e8)] == ["1k", "1M", "1G"]
     assert si(1.25e14, "FLOP/s") == "125 TFLOP/s"
     assert [size(x) for x in (512, 1536, 2**30)] == ["512 B", "1.5 KiB", "1 GiB"]
+    assert [size(x * 2**20) for x in (1010, 1023, 1023.9)] == ["1,010 MiB", "1,023 MiB", "1 GiB"]
+    assert [digits(x) for x in (0.0123, 99.96, 12_345)] == ["0.0123", "100", "12,345"]
     assert [duration(x) for x in (4.2, 59.4, 59.6, 80, 11_100)] == ["4.2s", "59s", "1m 0s", "1m 20s", "3h 5m"]

@@ -42,6 +42,7 @@ def test_gpus_are_packed_too() -> None:
     [
         ({"cpus": 4}, "spec.pods.cpus: 4: a train pod asks for 4 cores and this machine has 2"),
         ({"gpusPerNode": 2}, "spec.pods.gpusPerNode: 2: a train pod asks for 2 GPUs and this machine shows 1"),
+        ({"nodes": 3, "cpus": 0.66666}, "spec.pods.cpus: 0.66666: a train Job of 3 pods asks for 2.001 cores"),
         ({"nodes": 3}, "spec.pods.cpus: 1: a train Job of 3 pods asks for 3 cores and this machine has 2"),
     ],
 )
