@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from tepui_operator.payloads import Site
 from tepui_operator.resources import mebibytes
 from tepui_operator.study import Study
 from tepui_spec import cost
@@ -47,13 +50,18 @@ def upstream_size(folder: Path, study: Study) -> UpstreamSize | None:
     Raises ValueError where the card is no card.
     """
     data = study.experiment.spec.upstream.data
-    uri = data.uri.removeprefix("file://")
+    uri = Site(folder).absolute(data.uri, "spec.upstream.data.uri").removeprefix("file://")
     if "://" in uri:
         return None
-    path = folder / uri / CARD_NAME
+    path = Path(uri) / CARD_NAME
     if not path.exists():
         return None
-    card = DatasetCard.model_validate_json(path.read_bytes())
+    try:
+        card = DatasetCard.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{path}: not a dataset's card: {f'{field}: ' if field else ''}{first['msg']}") from error
     split = card.splits.get(data.train_split)
     return UpstreamSize(split.images, len(card.class_names)) if split is not None else None
 

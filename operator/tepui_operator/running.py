@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from tepui_operator.effort import efforts
 from tepui_operator.folder import EngineFolder, engine_folder, local_storage
 from tepui_operator.local import Engine, Pods, RunResult
@@ -13,6 +15,7 @@ from tepui_operator.summary import summary
 from tepui_operator.view import View, default_view
 from tepui_spec.expand import expand
 from tepui_spec.experiment import Experiment
+from tepui_spec.schema import allowed, experiment_schema, node_at
 from tepui_spec.source import load_experiment
 
 INTERRUPTED = 130
@@ -24,7 +27,8 @@ def load_study(path: Path, parallelism: int | None = None) -> Study:
     experiment = load_experiment(path)
     if parallelism is not None:
         experiment = _with_parallelism(experiment, parallelism)
-    return Study.of(experiment, efforts(expand(experiment.spec)))
+    trials = expand(experiment.spec)
+    return Study.of(experiment, efforts(trials), trials=trials)
 
 
 def local_site(path: Path, study: Study) -> Site:
@@ -80,4 +84,9 @@ def _with_parallelism(experiment: Experiment, parallelism: int) -> Experiment:
     """The experiment with another `parallelism`, checked as if it stood in the file."""
     changed = experiment.model_dump()
     changed["spec"]["parallelism"] = parallelism
-    return Experiment.model_validate(changed)
+    try:
+        return Experiment.model_validate(changed)
+    except ValidationError as error:
+        field = node_at(experiment_schema(), ("spec", "parallelism"))
+        assert field is not None  # a field of the contract
+        raise ValueError(f"--parallelism: {parallelism}: allowed: {allowed(field)}") from error

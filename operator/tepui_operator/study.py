@@ -29,12 +29,18 @@ class Study:
     policy: Policy = field(default_factory=Policy)
 
     @staticmethod
-    def of(experiment: Experiment, cost: Callable[[Trial], float], policy: Policy | None = None) -> "Study":
-        """Expand the sweep and order its trials; `cost` is the relative cost of training one of them.
+    def of(
+        experiment: Experiment,
+        cost: Callable[[Trial], float],
+        policy: Policy | None = None,
+        *,
+        trials: tuple[Trial, ...] | None = None,
+    ) -> "Study":
+        """Order the trials; `cost` is the relative cost of training one. `trials` is the sweep where it is expanded.
 
         Raises ValueError as `expand` does.
         """
-        trials = expand(experiment.spec)
+        trials = trials or expand(experiment.spec)
         order = submission_order(trials, cost, experiment.spec.parallelism)
         return Study(experiment, trials, order, policy or Policy())
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from builders import experiment
+from builders import experiment, experiment_dict
 from tepui_operator.estimate import UpstreamSize
 from tepui_operator.folder import EngineFolder
 from tepui_operator.local import RunResult
 from tepui_operator.payloads import Site
 from tepui_operator.plan_text import objects_text, plan_text
+from tepui_operator.running import load_study
 from tepui_operator.status_text import status_text
 from tepui_operator.study import Study
 from tepui_operator.summary import law_table, summary
@@ -21,6 +22,7 @@ from tepui_operator.view import JobNews, PlainView, Snapshot, describe_end, pict
 from tepui_spec.headline import Headline
 from tepui_spec.outcome import Outcome, Progress
 from tepui_spec.status import ExperimentStatus, Failure, TrialCounts
+from tepui_spec.yaml_text import to_yaml
 
 
 def study_of(**spec: Any) -> Study:
@@ -155,6 +157,23 @@ def test_a_plan_without_the_data_says_what_it_lacks(tmp_path: Path) -> None:
     text = plan_text(study_of(), tmp_path / "s.yaml")
     assert "give --images and --classes" in text
     assert "core-hours not known" in text
+
+
+def test_a_card_that_is_none_names_its_file(tmp_path: Path) -> None:
+    """The upstream data of a plan are read from their card, wherever below the home folder or the file they lie."""
+    (tmp_path / "data/fonts").mkdir(parents=True)
+    (tmp_path / "data/fonts/card.json").write_text('{"schema_version": 1')
+    with pytest.raises(ValueError, match=r"data/fonts/card\.json: not a dataset's card: Invalid JSON"):
+        plan_text(study_of(), tmp_path / "s.yaml")
+
+
+def test_too_many_at_a_time_is_told_by_the_option(tmp_path: Path) -> None:
+    """The message is ours, with what is allowed, not pydantic's."""
+    file = tmp_path / "s.yaml"
+    file.write_text(to_yaml(experiment_dict()))
+    with pytest.raises(ValueError, match="--parallelism: 2000: allowed: a whole number from 1 to 1000"):
+        load_study(file, parallelism=2000)
+    assert load_study(file, parallelism=3).experiment.spec.parallelism == 3
 
 
 def test_objects_are_printed_for_every_trial() -> None:
