@@ -85,7 +85,10 @@ def _done(storage: Storage, task: EvaluateTask, name: str) -> bool:
     except ValueError as error:
         _log.warning("%s: computed again", error)
         return False
-    card = read_card(Folder(task.task_uris[name]))
+    try:
+        card = read_card(Folder(task.task_uris[name]))
+    except DataError:
+        return False  # opening the task says it, once the other tasks are done
     if card is not None and card.content_hash != rows[0].task_content_hash:
         _log.warning("task %s: the data at %s have changed: computed again", name, task.task_uris[name])
         return False

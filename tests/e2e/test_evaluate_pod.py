@@ -1,6 +1,7 @@
 """The evaluation pod on a checkpoint that the training pod wrote: rows, reuse, repair, failures."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -163,6 +164,24 @@ def test_missing_task_does_not_keep_the_others(study: Study) -> None:
     rows = read_rows(study.store.storage, rows_path(task, "near"), EvaluationRow)
     assert {r.l2 for r in rows} == {1024.0}
     assert {r.protocol for r in rows} == {"few-shot-ridge/1:fixed"}
+
+
+def test_damaged_card_does_not_keep_the_others(study: Study) -> None:
+    """A task whose rows are there but whose card no longer parses fails alone, after the others."""
+    shutil.copytree(study.folder / "data/small", study.folder / "data/carded", dirs_exist_ok=True)
+    uris = {name: str(study.folder / "data" / name) for name in ("carded", "small")}
+    untracked = study.task.destination.model_copy(update={"mlflow": None})
+
+    def task_of(*tasks: str) -> EvaluateTask:
+        spec = study.task.evaluation.model_copy(update={"tasks": tasks, "shots": (1,), "layers": "last"})
+        return study.task.model_copy(update={"evaluation": spec, "task_uris": uris, "destination": untracked})
+
+    evaluate(task_of("carded"), PodContext())
+    (study.folder / "data/carded/card.json").write_text("{}")
+    task = task_of("carded", "small")
+    with pytest.raises(DataError, match=r"carded.*not a dataset card"):
+        evaluate(task, PodContext())
+    assert read_rows(study.store.storage, rows_path(task, "small"), EvaluationRow)
 
 
 def test_untrained_trial_is_refused(study: Study) -> None:
