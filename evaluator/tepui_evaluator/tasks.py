@@ -89,7 +89,12 @@ def open_task(name: str, uri: str, data: Data, image_size: int) -> DownstreamTas
         )
     if data.content_hash is not None and task.content_hash != data.content_hash:
         raise DataError(
-            f"task {name}: {uri} holds {task.content_hash}, but the spec's contentHash is {data.content_hash}"
+            f"task {name}: {uri} holds {task.content_hash}, but the spec's contentHash is {data.content_hash}: bring "
+            f"those data back, or change or leave out contentHash"
+        )
+    if task.num_classes < 2:
+        raise DataError(
+            f"task {name}: all labels in {uri} are the same; there must be at least 2 classes to tell apart"
         )
     return task
 

@@ -3,35 +3,13 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from small_disk import Mount
 from tepui_spec.errors import TransientError
 from tepui_trainer.storage import Storage
-
-Mount = Callable[[str], Path]
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Mount]:
-    """Mounts small file systems in memory; they are unmounted at the end."""
-    mounted: list[Path] = []
-
-    def tmpfs(options: str) -> Path:
-        folder = tmp_path / f"mount{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"NOT TESTED: no file system can be mounted here ({done.stderr.strip()})")
-        mounted.append(folder)
-        return folder
-
-    yield tmpfs
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_loses_nothing(mount: Mount) -> None:

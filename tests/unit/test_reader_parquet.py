@@ -80,7 +80,7 @@ def test_labels_that_are_none(tmp_path: Path, labels: list[object], message: str
 
 def test_missing_folder_and_split(tmp_path: Path) -> None:
     """A folder that is not there is named, a split that is not there is answered with those that are."""
-    with pytest.raises(DataError, match=r"nowhere: there is no such dataset$"):
+    with pytest.raises(DataError, match=r"nowhere: there is no such dataset; check the URI"):
         open_dataset(f"{tmp_path}/nowhere", split="train", image_size_px=8)
     with pytest.raises(DataError, match=r"there is no such dataset; `tepui data quickstart` makes"):
         open_dataset(f"{tmp_path}/quickstart/fonts", split="train", image_size_px=8)

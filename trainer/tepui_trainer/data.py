@@ -191,8 +191,10 @@ def open_dataset(
         raise ValueError(f"image_size_px is {image_size_px}; it must be at least 1")
     folder = Folder(uri)
     if not folder.exists():
-        hint = "; `tepui data quickstart` makes the quickstart's data" if "quickstart" in uri else ""
-        raise DataError(f"{uri}: there is no such dataset{hint}")
+        hint = "`tepui data quickstart` makes the quickstart's data"
+        if "quickstart" not in uri:
+            hint = "check the URI, and that pods can reach it"
+        raise DataError(f"{uri}: there is no such dataset; {hint}")
     source = _source(folder, format, split, columns or {})
     store = _Store(source, image_size_px, max_corrupt_share, cache_bytes)
     return Dataset(store, np.arange(len(source.labels_N), dtype=np.int64))

@@ -16,6 +16,7 @@ USERS = frozenset(
     | {errno.ELOOP}
 )
 """errno of what a user can mend."""
+REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class LocalFolder:
@@ -90,7 +91,9 @@ def faults_of(path: Path, verb: str) -> Iterator[None]:
                 f"cannot {verb} {path}: the disk is full ({reason}); free space or raise the quota, then run again"
             ) from error
         if error.errno in USERS:
-            raise ValueError(f"cannot {verb} {path}: {reason}") from error
+            refused = verb in ("write", "remove") and error.errno in REFUSED
+            hint = "; spec.storage must be a place that pods may write to" if refused else ""
+            raise ValueError(f"cannot {verb} {path}: {reason}{hint}") from error
         raise TransientError(f"cannot {verb} {path}: {reason}") from error
 
 

@@ -132,4 +132,6 @@ def _key(row: Row) -> tuple[Any, ...]:
 
 def _named(storage: Storage, path: str, error: Exception) -> str:
     text = str(error)
-    return text if storage.uri(path) in text else f"{storage.uri(path)} is damaged: {text}"
+    if storage.uri(path) in text:
+        return text
+    return f"{storage.uri(path)} is damaged: {text}; run the study again to have it written anew"

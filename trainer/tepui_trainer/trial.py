@@ -1,5 +1,6 @@
 """One pre-training trial in this process, from task to finished rows; alone or as one of several ranks."""
 
+import logging
 import os
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from tepui_spec import layout
 from tepui_spec.outcome import Outcome, PodReport
+from tepui_spec.results import CurveRow, TrialRow
 from tepui_spec.trial import Placement, TrainTask
 from tepui_trainer import checkpoint
 from tepui_trainer.engine import Engine, EngineConfig
@@ -16,13 +18,15 @@ from tepui_trainer.gang import joined
 from tepui_trainer.loop import Run, changed_data, seed_of
 from tepui_trainer.manifest import Finished
 from tepui_trainer.model import build_model, set_head_bias
-from tepui_trainer.rows import write_rows
+from tepui_trainer.rows import read_table, write_rows
 from tepui_trainer.runtime import PodContext
 from tepui_trainer.storage import Storage
 from tepui_trainer.tracking import Tracker
 from tepui_trainer.trial_rows import trial_row
 from tepui_trainer.upstream import Upstream, open_upstream
 from tepui_trainer.validation import Validation
+
+log = logging.getLogger(__name__)
 
 
 def train_trial(task: TrainTask, context: PodContext) -> PodReport:
@@ -55,16 +59,25 @@ def train_trial(task: TrainTask, context: PodContext) -> PodReport:
 
 
 def is_finished(storage: Storage, task: TrainTask, upstream: Upstream) -> bool:
-    """Whether the store has the finished trial. Raises DataError if it was trained on other data, TransientError."""
+    """Whether the store has the finished trial and its rows are intact; otherwise the final checkpoint gives them anew.
+
+    Raises DataError if it was trained on other data, TransientError.
+    """
     path = layout.finished(task.trial)
     try:
         finished = Finished.model_validate_json(storage.read(path))
     except FileNotFoundError:
         return False
     except ValidationError:
-        return False  # damaged: the rows are written anew from the final checkpoint
+        return False
     if finished.data_content_hash != upstream.content_hash:
         raise DataError(changed_data(task, finished.data_content_hash, upstream.content_hash))
+    try:
+        read_table(storage, [layout.trial_rows(task.trial)], TrialRow)
+        read_table(storage, [layout.curve_rows(task.trial)], CurveRow)
+    except (FileNotFoundError, ValueError) as error:
+        log.warning("rows of the finished trial are written anew: %s", error)
+        return False
     return True
 
 

@@ -52,13 +52,16 @@ def open_upstream(task: TrainTask) -> Upstream:
     )
     if data.content_hash not in (None, train.content_hash):
         raise DataError(
-            f"{task.data_uri} holds {train.content_hash}, but data.contentHash asks for {data.content_hash}"
+            f"{task.data_uri} holds {train.content_hash}, but data.contentHash asks for {data.content_hash}: bring "
+            f"those data back, or change or leave out contentHash"
         )
     if train.class_names != validation.class_names:
         raise DataError(
             f"{task.data_uri}: splits {data.train_split} and {data.test_split or VALIDATION_SPLIT} have "
-            f"different classes"
+            f"different classes, {train.num_classes} and {validation.num_classes}"
         )
+    if train.num_classes < 2:
+        raise DataError(f"{task.data_uri}: all labels are the same; there must be at least 2 classes")
     return Upstream(train.subset(config.data_fraction), validation, augmentation(config.recipe, config.image_size))
 
 

@@ -9,6 +9,7 @@ import torch
 from tepui_spec.recipes import Recipe
 from tepui_trainer.data import Batch, Dataset, sequential
 from tepui_trainer.engine import Engine
+from tepui_trainer.failures import DataError
 from tepui_trainer.losses import losses
 from tepui_trainer.model import IN_CHANS
 
@@ -41,7 +42,7 @@ def curve_images(examples: int, points: int) -> int:
 def validate(engine: Engine, dataset: Dataset, recipe: Recipe) -> Validation:
     """One pass over the dataset; all ranks call this, and get the same numbers.
 
-    Raises DataError, PeerLost, TransientError, and ValueError for a dataset without an intact image.
+    Raises DataError (also for a dataset without an intact image), PeerLost, TransientError.
     """
     gang, batch_size = engine.gang, engine.config.micro_batch_size
     batches = sequential(dataset, batch_size=batch_size, rank=gang.rank, world_size=gang.world_size, channels=IN_CHANS)
@@ -55,7 +56,7 @@ def validate(engine: Engine, dataset: Dataset, recipe: Recipe) -> Validation:
     engine.module.train()
     wrong, loss, images = gang.total(sums)
     if images == 0:
-        raise ValueError(f"{dataset.uri}: the validation split has no intact image")
+        raise DataError(f"{dataset.uri}: the validation split has no intact image")
     return Validation(wrong / images, loss / images, int(images))
 
 

@@ -22,6 +22,7 @@ from tepui_trainer.reader.source import Blocks, IntArray, listing_hash
 from tepui_trainer.reader.storage import Folder, faults_of, split_shards
 
 OPEN_THREADS = 16
+REPAIR = "copy it again, or make the dataset anew"
 
 
 def read_card(folder: Folder) -> DatasetCard | None:
@@ -31,7 +32,10 @@ def read_card(folder: Folder) -> DatasetCard | None:
     try:
         return DatasetCard.model_validate_json(folder.read(CARD_NAME))
     except ValidationError as error:
-        raise DataError(f"{folder.uri_of(CARD_NAME)}: not a dataset card: {error}") from error
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"]))
+        reason = f"{place}: {fault['msg']}" if place else fault["msg"]
+        raise DataError(f"{folder.uri_of(CARD_NAME)}: not a dataset card: {reason}; {REPAIR}") from error
 
 
 class ParquetSource:
@@ -66,24 +70,34 @@ class ParquetSource:
         sizes = self._folder.files
         for shard in card.splits[split].shards:
             if shard.name not in sizes:
-                raise DataError(f"{self._folder.uri_of(shard.name)}: the shard is in the card but not in the folder")
+                raise DataError(
+                    f"{self._folder.uri_of(shard.name)}: the shard is in the card but not in the folder; {REPAIR}"
+                )
             if sizes[shard.name] != shard.size_bytes:
                 raise DataError(
                     f"{self._folder.uri_of(shard.name)}: truncated or replaced: {sizes[shard.name]} bytes, "
-                    f"the card says {shard.size_bytes}"
+                    f"the card says {shard.size_bytes}; {REPAIR}"
                 )
         return [shard.name for shard in card.splits[split].shards]
 
     def _read_metadata(self, shard: str) -> pq.FileMetaData:
         with faults_of(self._folder.uri_of(shard)), self._folder.open(shard) as file:
             metadata = pq.read_metadata(file)
-        missing = {self._image_column, self._label_column} - set(metadata.schema.to_arrow_schema().names)
+        self._check_columns(self._folder.uri_of(shard), metadata.schema.to_arrow_schema())
+        return metadata
+
+    def _check_columns(self, uri: str, schema: pa.Schema) -> None:
+        missing = {self._image_column, self._label_column} - set(schema.names)
         if missing:
             raise DataError(
-                f"{self._folder.uri_of(shard)}: no column {sorted(missing)[0]!r}; the columns are "
-                f"{metadata.schema.to_arrow_schema().names}"
+                f"{uri}: no column {sorted(missing)[0]!r}; the columns are {schema.names}, and must be named "
+                f"{self._image_column!r} and {self._label_column!r}"
             )
-        return metadata
+        kind = schema.field(self._image_column).type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            kind = kind.field("bytes").type
+        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+            raise DataError(f"{uri}: column {self._image_column!r} must hold the bytes of encoded images, not {kind}")
 
     def _open(self, file: Any, metadata: pq.FileMetaData) -> pq.ParquetFile:
         return pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True)
