@@ -56,11 +56,15 @@ StudyName = Annotated[
     Field(
         min_length=1,
         max_length=40,
-        pattern=DNS_LABEL,
+        pattern=form(
+            r"^[a-z]([a-z0-9-]*[a-z0-9])?$",
+            "lower-case letters a-z, digits and '-', beginning with a letter and ending with a letter or digit",
+        ),
         description="Name of the study. Names of its Jobs and pods begin with it.",
     ),
 ]
-"""40, not 63 characters: a trial's hash and a stage are added to it, and Kubernetes allows 63 in all."""
+"""40, not 63 characters: a trial's hash and a stage are added to it, and Kubernetes allows 63 in all. The Service of
+a gang has its Job's name, and a Service's begins with a letter (RFC 1035)."""
 
 Uri = Annotated[
     str,

@@ -199,6 +199,7 @@ def _name_rules() -> list[dict[str, str]]:
     return [
         _rule("size(self.metadata.name) <= 40", "metadata.name has more than 40 characters; Jobs' names begin with it"),
         _rule("!self.metadata.name.contains('.')", "metadata.name holds a '.'; Jobs' names begin with it"),
+        _rule("self.metadata.name.matches('^[a-z]')", "metadata.name begins with a digit; Services' names must not"),
     ]
 
 
