@@ -13,9 +13,9 @@ from torch import nn
 from tepui_evaluator.features import Layers, extract
 from tepui_evaluator.support import SupportOrder, possible_shots, support_order
 from tepui_spec.experiment import Data
-from tepui_spec.naming import content_hash
 from tepui_trainer.data import Dataset, open_dataset, sequential
 from tepui_trainer.failures import DataError, Diverged
+from tepui_trainer.reader.source import hash_of_splits, same_labels
 
 PIXELS_PER_BATCH = 2**22
 MAX_BATCH = 256  # more is not faster on a CPU core at 32 px
@@ -38,8 +38,7 @@ class DownstreamTask:
     @property
     def content_hash(self) -> str:
         """What both splits hold."""
-        ours, theirs = self.train.content_hash, self.test.content_hash
-        return ours if ours == theirs else f"sha256:{content_hash([ours, theirs])}"
+        return hash_of_splits(self.train.content_hash, self.test.content_hash)
 
     @property
     def corrupt_images(self) -> int:
@@ -82,7 +81,7 @@ def open_task(name: str, uri: str, data: Data, image_size: int) -> DownstreamTas
         )
 
     task = DownstreamTask(name, opened(data.train_split), opened(data.test_split or "test"), data.train_split)
-    if task.train.class_names != task.test.class_names:
+    if not same_labels(task.train.class_names, task.test.class_names):
         raise DataError(
             f"task {name}: the splits {data.train_split} and {data.test_split or 'test'} of {uri} have different "
             f"classes, {task.train.num_classes} and {task.test.num_classes}"

@@ -8,6 +8,7 @@ from tepui_spec.recipes import Recipe
 from tepui_spec.trial import TrainTask
 from tepui_trainer.data import Augment, Dataset, open_dataset
 from tepui_trainer.failures import DataError
+from tepui_trainer.reader.source import hash_of_splits, same_labels
 
 VALIDATION_SPLIT = "validation"
 
@@ -22,8 +23,8 @@ class Upstream:
 
     @property
     def content_hash(self) -> str:
-        """Hash of the data that was read."""
-        return self.train.content_hash
+        """Hash of the data that were read, of both splits."""
+        return hash_of_splits(self.train.content_hash, self.validation.content_hash)
 
     @property
     def num_classes(self) -> int:
@@ -50,12 +51,13 @@ def open_upstream(task: TrainTask) -> Upstream:
         )
         for split in (data.train_split, data.test_split or VALIDATION_SPLIT)
     )
-    if data.content_hash not in (None, train.content_hash):
+    held = hash_of_splits(train.content_hash, validation.content_hash)
+    if data.content_hash not in (None, held):
         raise DataError(
-            f"{task.data_uri} holds {train.content_hash}, but data.contentHash asks for {data.content_hash}: bring "
+            f"{task.data_uri} holds {held}, but data.contentHash asks for {data.content_hash}: bring "
             f"those data back, or change or leave out contentHash"
         )
-    if train.class_names != validation.class_names:
+    if not same_labels(train.class_names, validation.class_names):
         raise DataError(
             f"{task.data_uri}: splits {data.train_split} and {data.test_split or VALIDATION_SPLIT} have "
             f"different classes, {train.num_classes} and {validation.num_classes}"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tepui_spec.dataset import DatasetCard
+from tepui_spec.naming import content_hash
 from tepui_trainer.reader.storage import Folder
 
 IntArray = npt.NDArray[np.int64]
@@ -72,3 +73,13 @@ def listing_hash(folder: Folder, files: Sequence[str], labels_N: IntArray) -> st
     sizes = folder.files
     listing = json.dumps([(name, sizes[name]) for name in files])
     return "listing-sha256:" + hashlib.sha256(listing.encode() + labels_N.astype("<i8").tobytes()).hexdigest()
+
+
+def hash_of_splits(first: str, second: str) -> str:
+    """What two splits of a dataset hold: a card's hash covers both, a listing's only its own split."""
+    return first if first == second else f"sha256:{content_hash([first, second])}"
+
+
+def same_labels(trained: Sequence[str], measured: Sequence[str]) -> bool:
+    """Whether a label means the same class in both splits; data without names may lack images of the last classes."""
+    return tuple(measured) == tuple(trained[: len(measured)])
