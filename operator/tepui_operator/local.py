@@ -109,7 +109,7 @@ class Engine:
                 self._close()
             wall_s = time.monotonic() - self._began
             busy_s = sum(job.cpu_s for job in self._jobs.values())
-            return RunResult(self._status, interrupts.count > 0, wall_s, busy_s)
+            return RunResult(self._status, self._status.phase == "Suspended", wall_s, busy_s)
 
     def _work(self, interrupts: Interrupts) -> None:
         while True:
@@ -249,7 +249,8 @@ class Engine:
             if interrupts.count > heard:
                 for job in self._running():
                     job.kill()
-        self._status = self._teller.stopped(self._plan(), self._status)
+        made = self._plan()
+        self._status = made.status if made.finished else self._teller.stopped(made, self._status)
         self._folder.write_status(self._status)
 
     def _show(self) -> None:

@@ -21,7 +21,6 @@ class PodEnd:
     code: int | None
     """Exit code, or minus the signal that killed it; None: its supervisor was killed and nobody can tell."""
     cpu_s: float = 0.0
-    peak_mib: float = 0.0
 
 
 class PodProcess:
@@ -46,7 +45,7 @@ class PodProcess:
             event = json.loads(line)
             self.pid = event.get("pid", self.pid)
             if "code" in event:
-                self.end = PodEnd(event["code"], event["cpuS"], event["peakMib"])
+                self.end = PodEnd(event["code"], event["cpuS"])
         if not chunk and self.end is None:
             self.end = PodEnd(None)
         return self.end

@@ -56,10 +56,9 @@ def supervise(
     os.close(log_fd)
     _say(engine, {"pid": main})
     _wait(main, engine)
-    _, status, usage = os.wait4(main, 0)
+    _, status = os.waitpid(main, 0)
     kill_children()
-    rest = _cpu_s_of_children()
-    _say(engine, {"code": os.waitstatus_to_exitcode(status), "cpuS": rest, "peakMib": usage.ru_maxrss // 1024})
+    _say(engine, {"code": os.waitstatus_to_exitcode(status), "cpuS": _cpu_s_of_children()})
     os._exit(0)
 
 

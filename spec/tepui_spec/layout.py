@@ -11,11 +11,6 @@ spool/{trial}-{stage}-{8 hex}.jsonl                      what MLflow has not bee
 """
 
 
-def trial_dir(trial: str) -> str:
-    """Folder of one trial."""
-    return f"trials/{trial}"
-
-
 def checkpoints_dir(trial: str) -> str:
     """Folder of a trial's checkpoints."""
     return f"trials/{trial}/checkpoints"

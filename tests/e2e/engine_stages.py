@@ -113,6 +113,10 @@ def analyse() -> int:
         identified="yes",
     )
     script = _script("analyse")
+    if script.get("deaf"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "gate" in script:
+        _pass_gate("analyse")
     code = _code(script, task.attempt - 1)
     if code:
         return code

@@ -65,19 +65,6 @@ def test_a_second_run_repeats_nothing(bench: Callable[..., Bench]) -> None:
     assert study.rows() == before
 
 
-def test_a_spent_budget_keeps_the_answer(bench: Callable[..., Bench]) -> None:
-    """Run again when earlier runs have spent the budget: the field is named, and status and laws stay as they were."""
-    study = bench()
-    study.run()
-    before = study.status()
-    study.write_spec(sweep={"grid": {"model": ["tiny"], "seed": [0, 1, 2, 3]}}, budget={"gpuHours": 1e-9})
-    code, output = study.run()
-    assert code == 2
-    assert "spec.budget.gpuHours: 1e-09: earlier runs have held" in output
-    assert study.status() == before
-    assert before.laws
-
-
 def test_pods_are_packed_by_their_requests(bench: Callable[..., Bench]) -> None:
     """With two cores and pods of one, two are at work together; a third does not start until one ends."""
     study = bench(parallelism=4)
@@ -217,6 +204,25 @@ def test_a_stop_signal_to_every_process_lets_pods_save(bench: Callable[..., Benc
     assert "train-1" in {call["key"] for call in study.calls("stopped")}
 
 
+def test_an_analysis_that_ends_while_the_engine_stops_is_the_answer(bench: Callable[..., Bench]) -> None:
+    """Interrupted in its last moments, a study that then has its laws is complete: nothing is left to continue."""
+    study = bench()
+    study.script({"analyse": {"gate": True, "deaf": True}})
+    gate = study.gate("analyse")
+    engine = study.start()
+    gate.reached()
+    engine.send_signal(signal.SIGINT)
+    assert engine.stdout is not None
+    for line in engine.stdout:
+        if "stopping: " in line:
+            break
+    gate.open()
+    output, _ = engine.communicate()
+    assert engine.returncode == 0, output
+    assert "Study study complete" in output
+    assert (study.status().phase, study.status().holds("Suspended")) == ("Complete", False)
+
+
 def test_a_second_signal_ends_pods_at_once(bench: Callable[..., Bench]) -> None:
     """Pods that do not listen to SIGTERM are killed when the user asks again; their checkpoints are kept."""
     study = bench()
@@ -313,20 +319,20 @@ def test_preemption_spends_no_retry(bench: Callable[..., Bench]) -> None:
 
 
 def test_budget_is_kept_over_runs(bench: Callable[..., Bench]) -> None:
-    """What earlier runs spent counts: with the budget gone, running again starts no pod of a trial."""
+    """What earlier runs spent counts: with the budget gone no pod starts, the field is named, and the answer stays."""
     study = bench()
     study.run()
-    spent = study.status().gpu_hours
-    assert spent > 0
+    before, calls = study.status(), study.calls()
+    assert before.laws
     study.write_spec(
         sweep={"grid": {"model": ["tiny"], "seed": [0, 1, 2, 3]}},
-        budget={"gpuHours": spent / 2},
+        budget={"gpuHours": before.gpu_hours / 2},
     )
-    before = len(study.calls())
     code, output = study.run()
-    assert code == 1
-    assert "the budget was spent before any trial completed" in output
-    assert len(study.calls()) == before
+    assert code == 2
+    assert "spec.budget.gpuHours: " in output
+    assert "raise it to go on" in output
+    assert (study.status(), study.calls()) == (before, calls)
 
 
 def test_a_suspended_study_runs_nothing(bench: Callable[..., Bench]) -> None:
