@@ -29,42 +29,12 @@ def theme(*, dark: bool) -> Spec:
     """Vega-Lite configuration; the charts name styles (`frontier`, `band`, `floor`, ...) and never a colour."""
     ink, soft, line = ("#E8E6E1", "#A8A59D", "#2E2F32") if dark else ("#1B1C1E", "#62605A", "#ECE9E3")
     accent = "#FF8FA3" if dark else "#B3123F"
-    text = {"font": FONT}
     return {
         "background": "transparent",
         "font": FONT,
         "view": {"stroke": None},
-        "axis": {
-            "labelColor": soft,
-            "titleColor": ink,
-            "gridColor": line,
-            "domainColor": soft,
-            "tickColor": soft,
-            "labelFontSize": 12,
-            "titleFontSize": 12.5,
-            "titleFontWeight": 500,
-            "titlePadding": 10,
-            "labelPadding": 6,
-            "grid": True,
-            "tickSize": 4,
-            "domainWidth": 1,
-        },
-        "legend": {
-            "labelColor": ink,
-            "titleColor": soft,
-            "labelFontSize": 12,
-            "titleFontSize": 12,
-            "titleFontWeight": 500,
-            "symbolSize": 70,
-            "symbolStrokeWidth": 1.6,
-            "orient": "top",
-            "direction": "horizontal",
-            "labelLimit": 220,
-            "offset": 12,
-            "titleOrient": "left",
-            "columnPadding": 16,
-            "layout": {"top": {"center": True, "margin": 24}},
-        },
+        "axis": _axis(ink, soft, line),
+        "legend": _legend(ink, soft),
         "title": {
             "color": ink,
             "fontSize": 14,
@@ -86,19 +56,64 @@ def theme(*, dark: bool) -> Spec:
             "ordinal": {"scheme": "viridis", "extent": [0.3, 1.0] if dark else [0.0, 0.85]},
             "diverging": ["#FF8C42", "#2B2C2F", "#4DA6E0"] if dark else ["#C2550A", "#F3F1EC", "#0B5F96"],
         },
-        "style": {
-            "errorbar": {"color": soft, "strokeWidth": 1, "opacity": 0.55},
-            "laws": {"color": ink, "strokeWidth": 2},
-            "band": {"color": ink, "opacity": 0.13 if dark else 0.10},
-            "heldout": {"color": soft, "opacity": 0.09},
-            "heldout-label": {**text, "color": soft, "fontSize": 11},
-            "floor": {"color": accent, "strokeWidth": 1.6, "strokeDash": [7, 4]},
-            "floor-interval": {"color": accent, "strokeWidth": 5, "opacity": 0.75},
-            "floor-label": {**text, "color": accent, "fontSize": 12.5, "fontWeight": 600},
-            "heat-strong": {**text, "color": "#101113" if dark else "#FFFFFF", "fontSize": 12},
-            "heat-weak": {**text, "color": ink, "fontSize": 12},
-            "missing": {**text, "color": soft, "fontSize": 12},
-        },
+        "style": _styles(ink, soft, accent, dark=dark),
+    }
+
+
+def _axis(ink: str, soft: str, line: str) -> Spec:
+    """Axes."""
+    return {
+        "labelColor": soft,
+        "titleColor": ink,
+        "gridColor": line,
+        "domainColor": soft,
+        "tickColor": soft,
+        "labelFontSize": 12,
+        "titleFontSize": 12.5,
+        "titleFontWeight": 500,
+        "titlePadding": 10,
+        "labelPadding": 6,
+        "grid": True,
+        "tickSize": 4,
+        "domainWidth": 1,
+    }
+
+
+def _legend(ink: str, soft: str) -> Spec:
+    """Legends, above the chart."""
+    return {
+        "labelColor": ink,
+        "titleColor": soft,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": 500,
+        "symbolSize": 70,
+        "symbolStrokeWidth": 1.6,
+        "orient": "top",
+        "direction": "horizontal",
+        "labelLimit": 220,
+        "offset": 12,
+        "titleOrient": "left",
+        "columnPadding": 16,
+        "layout": {"top": {"center": True, "margin": 24}},
+    }
+
+
+def _styles(ink: str, soft: str, accent: str, *, dark: bool) -> Spec:
+    """The styles that charts name."""
+    text = {"font": FONT}
+    return {
+        "errorbar": {"color": soft, "strokeWidth": 1, "opacity": 0.55},
+        "laws": {"color": ink, "strokeWidth": 2},
+        "band": {"color": ink, "opacity": 0.13 if dark else 0.10},
+        "heldout": {"color": soft, "opacity": 0.09},
+        "heldout-label": {**text, "color": soft, "fontSize": 11},
+        "floor": {"color": accent, "strokeWidth": 1.6, "strokeDash": [7, 4]},
+        "floor-interval": {"color": accent, "strokeWidth": 5, "opacity": 0.75},
+        "floor-label": {**text, "color": accent, "fontSize": 12.5, "fontWeight": 600},
+        "heat-strong": {**text, "color": "#101113" if dark else "#FFFFFF", "fontSize": 12},
+        "heat-weak": {**text, "color": ink, "fontSize": 12},
+        "missing": {**text, "color": soft, "fontSize": 12},
     }
 
 
