@@ -13,7 +13,7 @@ from tepui_spec.headline import Estimate, Headline
 from tepui_spec.status import ExperimentStatus
 
 NOT_IDENTIFIED = "not identified"
-_HEADINGS = ("task", "shots", "k", "alpha", "e_IR", "models")
+_HEADINGS = ("task", "shots", "law", "k", "alpha", "e_IR", "models")
 
 
 def summary(study: Study, site: Site, folder: EngineFolder, result: RunResult, *, command: str) -> str:
@@ -29,12 +29,18 @@ def summary(study: Study, site: Site, folder: EngineFolder, result: RunResult, *
 
 
 def law_table(study: Study, laws: tuple[Headline, ...]) -> str:
-    """The laws, a line each: values with their intervals, or that the data do not identify them."""
+    """The laws, a line each: values with their intervals, or that the data do not identify them.
+
+    A weakly identified e_IR has its interval only: no point is claimed.
+    """
     if not laws:
         return ""
     rows = [_HEADINGS, *(_row(law) for law in laws)]
     confidence = study.experiment.spec.analysis.confidence
-    title = f"e_DS = k * e_US^alpha + e_IR, law of the frontier, {confidence:.0%} intervals in brackets:"
+    title = (
+        f"e_DS = k * e_US^alpha + e_IR, {confidence:.0%} intervals in brackets. Laws: frontier, what the best models "
+        "reach;\nwhere the data tell only that, average, what models reach on average."
+    )
     return f"{title}\n\n{table(rows)}"
 
 
@@ -45,8 +51,8 @@ def _row(law: Headline) -> tuple[str, ...]:
         high = law.e_ir[2]
         cells = (NOT_IDENTIFIED, NOT_IDENTIFIED, NOT_IDENTIFIED if high is None else f"at most {high:.3f}")
     else:
-        cells = (_cell(law.k), _cell(law.alpha), _cell(law.e_ir))
-    return (law.task, str(law.shots), *cells, str(law.n))
+        cells = (_cell(law.k), _cell(law.alpha), _cell(law.e_ir if law.identified == "yes" else (None, *law.e_ir[1:])))
+    return (law.task, str(law.shots), law.law, *cells, str(law.n))
 
 
 def _cell(estimate: Estimate) -> str:

@@ -40,11 +40,20 @@ class Headline(Section):
         )
 
 
-def headlines(laws: Iterable[Law], *, law: LawKind = "frontier", limit_bytes: int = 3500) -> tuple[Headline, ...]:
-    """Headlines of one kind of law, the most shots of every task first, as many as fit into `limit_bytes` of JSON."""
-    ranked = sorted((Headline.of(x) for x in laws if x.law == law), key=lambda h: (-h.shots, h.task))
+def headlines(laws: Iterable[Law], *, limit_bytes: int = 3500) -> tuple[Headline, ...]:
+    """The most telling law of each task and number of shots, the most shots of every task first, as many as fit.
+
+    That is the frontier law; where the data identify the average model's e_IR and not the frontier's, the average law.
+    """
+    told = {(h.task, h.shots, h.law): h for h in map(Headline.of, laws)}
+    chosen = []
+    for (task, shots, law), headline in told.items():
+        average = told.get((task, shots, "average"))
+        if law == "frontier":
+            better = headline.identified == "no" and average is not None and average.identified != "no"
+            chosen.append(average if better and average is not None else headline)
     kept, size = [], 0
-    for headline in ranked:
+    for headline in sorted(chosen, key=lambda h: (-h.shots, h.task)):
         size += len(headline.model_dump_json()) + 1
         if size > limit_bytes:
             break
