@@ -1,6 +1,7 @@
 """The `tepui` command: put together from entry points, so that no part imports another for it."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -25,12 +26,26 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command. Exit code 2: the user's mistake; 3: a fault of the world; a bug ends with its traceback."""
     args = parser().parse_args(argv)
     try:
-        return _answer(args)
+        code = _answer(args)
+        sys.stdout.flush()
     except BrokenPipeError:  # `tepui crd | head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         return 0
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        _say_no_more()
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"tepui: {where}{error.strerror} (try again later)", file=sys.stderr)
+        return 3
+    return code
+
+
+def _say_no_more() -> None:
+    """Let what is left in the buffer go nowhere: the interpreter would fail on it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _answer(args: argparse.Namespace) -> int:
