@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data_builders import image_folder, images, png, tar_shard
+from tepui_spec.experiment import Data
 from tepui_trainer.datasets.recipe import LabelledImages
 from tepui_trainer.failures import DataError
 from tepui_trainer.upstream import open_upstream
@@ -51,8 +52,7 @@ def test_data_without_a_card_can_be_pinned(tmp_path: Path) -> None:
     image_folder(tmp_path / "data", "train", images(12))
     image_folder(tmp_path / "data", "test", images(6))
     task = train_task(tmp_path / "data", tmp_path / "store", format_="imagefolder")
-    pinned = task.config.data.model_validate(
-        task.config.data.model_dump() | {"content_hash": open_upstream(task).content_hash}
-    )
+    found = open_upstream(task).content_hash
+    pinned = Data.model_validate(task.config.data.model_dump(by_alias=True) | {"contentHash": found})
     config = task.config.model_copy(update={"data": pinned})
-    assert open_upstream(task.model_copy(update={"config": config})).content_hash == pinned.content_hash
+    assert open_upstream(task.model_copy(update={"config": config})).content_hash == found
