@@ -111,10 +111,10 @@ def one_class(folder: Path) -> None:
     _rewrite(folder, "test", zeros)
 
 
-def fewer_classes_in_test(folder: Path) -> None:
-    """Without a card the splits are not of the same classes."""
+def class_of_test_only(folder: Path) -> None:
+    """Without a card: the test split has a class of which there are no training images."""
     (folder / CARD_NAME).unlink()
-    _rewrite(folder, "test", lambda table: table.filter(pc.less(table["label"], 4)))
+    _rewrite(folder, "train", lambda table: table.filter(pc.less(table["label"], 4)))
 
 
 def corrupted(folder: Path, split: str, images: int) -> None:

@@ -10,7 +10,7 @@ _ANYWHERE = {
     r"\b[0-9a-f]{64}\b": "SHA256",
     r"\b[0-9a-f]{12}\b": "TRIAL",
     r"\bstep-\d+": "step-N",
-    r"\bafter step \d+\b": "after step N",
+    r"\b(after|by) step \d+\b": r"\1 step N",
 }
 
 
