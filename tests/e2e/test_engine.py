@@ -36,7 +36,7 @@ def test_a_study_runs_to_its_laws(bench: Callable[..., Bench]) -> None:
     assert len(study.calls("begin")) == 4 + 4 + 1
     assert set(study.rows().values()) == {DONE}
     assert len(study.rows()) == 8
-    assert "mnist  5      0.5 [0.4, unbounded]  1.5 [1.2, 2.5]  0.1 [0.05, 0.15]  4" in output
+    assert "mnist  5      frontier  0.5 [0.4, unbounded]  1.5 [1.2, 2.5]  0.1 [0.05, 0.15]  4" in output
     assert f"Report: {study.storage}/report.html" in output
     assert f"mlflow ui --backend-store-uri sqlite:///{study.storage}/mlflow.db" in output
     status = study.status()
