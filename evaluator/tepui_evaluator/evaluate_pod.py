@@ -13,7 +13,7 @@ from tepui_spec.naming import task_hash
 from tepui_spec.outcome import Outcome, PodReport, Progress
 from tepui_spec.results import EvaluationRow, TrialRow
 from tepui_spec.trial import EvaluateTask
-from tepui_trainer.failures import DataError
+from tepui_trainer.failures import DataError, classify
 from tepui_trainer.reader.parquet_source import read_card
 from tepui_trainer.reader.storage import Folder
 from tepui_trainer.rows import read_rows, write_rows
@@ -54,6 +54,8 @@ def evaluate(task: EvaluateTask, context: PodContext) -> PodReport:
             try:
                 notes += _evaluate_task(storage, task, name, loaded, tracker)
             except ValueError as error:
+                if classify(error) not in (Outcome.CONFIGURATION, Outcome.DATA):
+                    raise
                 failures.append(_naming(name, error))
                 _log.error("%s", failures[-1])
     if failures:

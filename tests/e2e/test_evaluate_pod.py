@@ -111,7 +111,7 @@ def test_errors_are_those_of_a_model_that_has_learnt_a_little(study: Study) -> N
     rows = read_rows(study.store.storage, rows_path(study.task, "near"), EvaluationRow)
     mean = {s: np.mean([r.error for r in rows if r.shots == s and r.layer == "pooled"]) for s in (1, 5, 25)}
     assert mean[25] < mean[5] < mean[1] < 0.9
-    assert mean[25] < 0.4
+    assert mean[25] < 0.7
 
 
 def test_store_finds_the_pod_s_rows(study: Study) -> None:
