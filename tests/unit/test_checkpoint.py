@@ -168,7 +168,7 @@ def test_load_model(storage: Storage) -> None:
             assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
-def test_load_model_refuses(storage: Storage, tmp_path: Path) -> None:
+def test_load_model_refuses(storage: Storage) -> None:
     """A missing trial or step, or weights that are not the model's, is a CheckpointError."""
     with pytest.raises(CheckpointError, match="has no checkpoint"):
         load_model(storage, "ffffffffffff")
