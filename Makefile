@@ -35,5 +35,6 @@ lock:
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o constraints.txt
 	echo uv | uv pip compile - --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o constraints-uv.txt
 
+# What setting up made; results and data are the user's.
 clean:
-	rm -rf .venv build dist data results
+	rm -rf .venv build dist

@@ -45,24 +45,43 @@ def evaluate(task: EvaluateTask, context: PodContext) -> PodReport:
     if not missing:
         return PodReport(outcome=Outcome.SUCCEEDED, reused=True, message="all rows were there already")
     loaded = _load(storage, task)
+    with Tracker.of_task(task, "evaluate") as tracker:
+        try:
+            notes = _evaluate_tasks(storage, task, missing, loaded=loaded, tracker=tracker, context=context)
+        except BaseException as error:
+            tracker.end(classify(error))
+            raise
+        tracker.end(Outcome.SUCCEEDED)
+    return PodReport(outcome=Outcome.SUCCEEDED, message="; ".join(notes)[:1500])
+
+
+def _evaluate_tasks(
+    storage: Storage,
+    task: EvaluateTask,
+    names: Sequence[str],
+    *,
+    loaded: "Loaded",
+    tracker: Tracker,
+    context: PodContext,
+) -> list[str]:
+    """Every task that can be evaluated; the notes for the user. Raises what was wrong with the others, together."""
     notes: list[str] = []
     failures: list[ValueError] = []
-    with Tracker.of_task(task, "evaluate") as tracker:
-        for index, name in enumerate(missing):
-            context.check_stop()
-            context.progress(Progress(stage="evaluate", step=index, steps=len(missing), note=name))
-            try:
-                notes += _evaluate_task(storage, task, name, loaded, tracker)
-            except ValueError as error:
-                if classify(error) not in (Outcome.CONFIGURATION, Outcome.DATA):
-                    raise
-                failures.append(_naming(name, error))
-                _log.error("%s", failures[-1])
+    for index, name in enumerate(names):
+        context.check_stop()
+        context.progress(Progress(stage="evaluate", step=index, steps=len(names), note=name))
+        try:
+            notes += _evaluate_task(storage, task, name, loaded, tracker)
+        except ValueError as error:
+            if classify(error) not in (Outcome.CONFIGURATION, Outcome.DATA):
+                raise
+            failures.append(_naming(name, error))
+            _log.error("%s", failures[-1])
     if failures:
         kind = DataError if all(isinstance(error, DataError) for error in failures) else ValueError
         raise kind("; ".join(map(str, failures)))
-    context.progress(Progress(stage="evaluate", step=len(missing), steps=len(missing)))
-    return PodReport(outcome=Outcome.SUCCEEDED, message="; ".join(notes)[:1500])
+    context.progress(Progress(stage="evaluate", step=len(names), steps=len(names)))
+    return notes
 
 
 def _naming(name: str, error: ValueError) -> ValueError:

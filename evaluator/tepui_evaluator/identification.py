@@ -63,6 +63,13 @@ def doubt(verdict: Verdict, heldout: HeldOut | None) -> Verdict:
     )
 
 
+def shapeless(verdict: Verdict, alpha: tuple[float, float | None] | None) -> Verdict:
+    """The verdict, weakened where the exponent has no upper bound: points that show a floor but no way down to it."""
+    if verdict.identified != "yes" or (alpha is not None and alpha[1] is not None):
+        return verdict
+    return Verdict("weak", f"{verdict.reason}; but the points leave the law's exponent without an upper bound")
+
+
 def _times(ratio: float) -> str:
     return "many times" if ratio > 20.0 else f"{ratio:.2g} times"
 

@@ -14,7 +14,7 @@ from tepui_evaluator.frontier import MAX_POINTS, MIN_GROUPS, Interval, fit_front
 from tepui_evaluator.frontier_profile import Parameter
 from tepui_evaluator.heldout import Curve, Split, score, split_at
 from tepui_evaluator.hull import lower_hull
-from tepui_evaluator.identification import Verdict, doubt, judge
+from tepui_evaluator.identification import Verdict, doubt, judge, shapeless
 from tepui_evaluator.plausibility import MIN_POINTS, cannot_fit, counted
 from tepui_evaluator.points import Points
 from tepui_evaluator.saturation import PowerFit, fit_power
@@ -124,7 +124,7 @@ def _frontier_law(
     parameters = [Parameter("e_ir"), Parameter("k"), Parameter("alpha")] + ([] if at is None else [_value_at(at)])
     found = fit.intervals(parameters, confidence)
     e_ir_interval = _around(_closed(found[0]), e_ir)
-    verdict = _judge_frontier(e_ir_interval, points, confidence, average_heldout)
+    verdict = shapeless(_judge_frontier(e_ir_interval, points, confidence, average_heldout), found[2])
     prediction = None
     if at is not None:
         y = e_ir + k * at**alpha

@@ -125,6 +125,7 @@ def test_every_trial_is_a_run_in_mlflow(undisturbed: tuple[Study, str]) -> None:
     runs = [run for run in client.search_runs([experiment.experiment_id]) if "tepui.trial" in run.data.tags]
     trials = [run for run in runs if {"model", "epochs", "seed"} <= set(run.data.params)]
     assert len(trials) == 8
+    assert {run.info.status for run in runs} == {"FINISHED"}
     for run in trials:
         assert {"validation_error", "ten/error_5_shot"} <= set(run.data.metrics), run.data.metrics
         assert len(client.get_metric_history(run.info.run_id, "train_loss")) > 3

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tepui_evaluator.identification import doubt, judge
+from tepui_evaluator.identification import doubt, judge, shapeless
 from tepui_evaluator.points import make_points
 from tepui_spec.law import HeldOut
 
@@ -39,6 +39,15 @@ def test_a_clear_loss_weakens_a_claim_and_names_the_rival() -> None:
     assert "power law without floor" in yes.reason
     no = judge((0.0, 0.11), POINTS, confidence=0.95)
     assert doubt(no, lost) == no
+
+
+def test_a_floor_without_a_way_down_to_it_is_no_point_claim() -> None:
+    """`yes` becomes `weak` where the exponent has no upper bound or no interval; other flags stay."""
+    yes, no = judge((0.10, 0.19), POINTS, confidence=0.95), judge((0.0, 0.11), POINTS, confidence=0.95)
+    assert shapeless(yes, (1.0, 3.0)) == yes
+    assert shapeless(yes, (0.0, None)).identified == "weak"
+    assert "exponent" in shapeless(yes, None).reason
+    assert shapeless(no, (0.0, None)) == no
 
 
 def test_the_reason_says_what_would_help() -> None:
