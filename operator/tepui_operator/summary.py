@@ -24,7 +24,7 @@ def summary(study: Study, site: Site, folder: EngineFolder, result: RunResult, *
         parts.append(f"Report: {status.report}")
     uri = mlflow_uri(study, site)
     if uri is not None and not result.interrupted:
-        parts.append(f"Runs:   {_mlflow_command(uri)}")
+        parts.append(f"Runs:   {_mlflow_command(uri)}\n        (the runs are on its page under 'Model training')")
     return "\n\n".join(part for part in parts if part)
 
 
