@@ -218,10 +218,11 @@ def describe(job: JobNews) -> str:
 
 
 def describe_end(job: JobNews) -> str:
-    """How a Job ended; a failure with its reason and its log."""
+    """How a Job ended: a success with what it has to say, a failure with its reason and its log."""
     took = duration((job.ended_at or 0.0) - (job.started_at or 0.0))
     if job.outcome is Outcome.SUCCEEDED:
-        return f"finished  {describe(job)} in {took}{' (found finished)' if job.reused else ''}"
+        told = " (found finished)" if job.reused else f": {job.message}" if job.message else ""
+        return f"finished  {describe(job)} in {took}{told}"
     verb = "stopped " if job.outcome in FREE else "FAILED  "
     return f"{verb}  {describe(job)} after {took}: {job.outcome}: {job.message or 'no message'}; log: {job.log}"
 

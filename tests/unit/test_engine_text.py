@@ -1,6 +1,7 @@
 """What the engine and its commands say: lines, tables and the live picture."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,10 @@ def test_numbers_read_well() -> None:
     assert [size(x * 2**20) for x in (1010, 1023, 1023.9)] == ["1,010 MiB", "1,023 MiB", "1 GiB"]
     assert [digits(x) for x in (0.0123, 99.96, 12_345)] == ["0.0123", "100", "12,345"]
     assert [duration(x) for x in (4.2, 59.4, 59.6, 80, 11_100)] == ["4.2s", "59s", "1m 0s", "1m 20s", "3h 5m"]
+
+
+def test_a_success_with_something_to_say_says_it() -> None:
+    """Shots that a task cannot have are told when its evaluation ends, not in the pod's log alone."""
+    note = "faces: 200 shots left out, because class 'face' has 30 readable images"
+    ended = replace(NEWS, stage="evaluate", ended_at=12.0, outcome=Outcome.SUCCEEDED, message=note)
+    assert describe_end(ended).endswith(f"in 2.0s: {note}")
