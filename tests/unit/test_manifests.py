@@ -145,10 +145,10 @@ def test_names_fit_kubernetes() -> None:
 def test_paths_are_taken_from_the_folder_of_the_file() -> None:
     """Here a path without a scheme is made absolute; a URI with one stays; the trial's hash takes it as written."""
     here = Study.of(experiment(upstream={"data": {"uri": "../fonts"}, "imageSize": 32}), lambda _: 1.0)
-    site = Site(Path("/home/user/study"), default_mlflow_uri="sqlite:////home/user/study/results/mlflow.db")
+    site = Site(Path("/somewhere/study"), default_mlflow_uri="sqlite:////somewhere/study/results/mlflow.db")
     task = TrainTask.model_validate_json(task_of(job(here, Child("study", "train", here.trials[0], 0), site)))
-    assert task.data_uri == "/home/user/fonts"
+    assert task.data_uri == "/somewhere/fonts"
     assert task.config.data.uri == "../fonts"
-    assert task.destination.storage_uri == "/home/user/study/results"
+    assert task.destination.storage_uri == "/somewhere/study/results"
     assert task.destination.mlflow is not None
-    assert task.destination.mlflow.uri == "sqlite:////home/user/study/results/mlflow.db"
+    assert task.destination.mlflow.uri == "sqlite:////somewhere/study/results/mlflow.db"

@@ -13,7 +13,7 @@ from tepui_operator.tasks import MAX_TASK_BYTES, check_tasks, task_text
 from tepui_spec.experiment import Metadata
 from tepui_spec.trial import AnalyseTask
 
-HERE = Site(Path("/home/user/study"))
+HERE = Site(Path("/somewhere/study"))
 CLUSTER = Site()
 REMOTE: dict[str, Any] = {
     "upstream": {"data": {"uri": "s3://data/fonts"}, "imageSize": 32},
@@ -30,12 +30,12 @@ def study_of(**spec: Any) -> Study:
 @pytest.mark.parametrize(
     ("uri", "opened"),
     [
-        ("../fonts", "/home/user/fonts"),
-        ("file://fonts", "file:///home/user/study/fonts"),
+        ("../fonts", "/somewhere/fonts"),
+        ("file://fonts", "file:///somewhere/study/fonts"),
         ("file:///srv/fonts", "file:///srv/fonts"),
         ("s3://bucket/fonts", "s3://bucket/fonts"),
-        ("sqlite:///runs.db", "sqlite:////home/user/study/runs.db"),
-        ("~no-such-user/fonts", "/home/user/study/~no-such-user/fonts"),
+        ("sqlite:///runs.db", "sqlite:////somewhere/study/runs.db"),
+        ("~no-such-user/fonts", "/somewhere/study/~no-such-user/fonts"),
     ],
 )
 def test_on_one_machine_paths_are_taken_from_the_folder_of_the_file(uri: str, opened: str) -> None:
