@@ -1,0 +1,92 @@
+"""What the kubelet and Prometheus ask the operator: /healthz, /readyz and /metrics.
+
+Alive: every watch is heard of, and no worker stands still; a process that is not is started anew. A watch that the API
+server refuses is heard of all the same: starting anew would not help it. Ready: the caches hold what the cluster holds,
+in the replica that waits for the lease too. The server shares the event loop with all the rest, so a loop that is
+blocked does not answer, and that is an answer.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+Check = Callable[[], str | None]
+"""Says what is wrong, in a sentence; None: nothing."""
+
+SILENT_WATCH_S = 180.0
+"""The API server sends each watch a bookmark about once a minute: three of them missing is a dead connection."""
+STUCK_WORKER_S = 300.0
+"""The largest study is planned and applied in seconds; requests have time-outs of their own."""
+
+
+def silent(ages_s: Callable[[], Mapping[str, float]], limit_s: float = SILENT_WATCH_S) -> Check:
+    """A check of the watches by resource: seconds since each was last heard of."""
+
+    def check() -> str | None:
+        dead = [f"{name} for {age:.0f} s" for name, age in sorted(ages_s().items()) if age > limit_s]
+        return f"nothing heard of {', '.join(dead)} (limit {limit_s:.0f} s)" if dead else None
+
+    return check
+
+
+def stuck(busy_s: Callable[[], Mapping[str, float]], limit_s: float = STUCK_WORKER_S) -> Check:
+    """A check of the workers by what each is at work on: seconds since it began."""
+
+    def check() -> str | None:
+        late = [f"{name} for {age:.0f} s" for name, age in sorted(busy_s().items()) if age > limit_s]
+        return f"at work on {', '.join(late)} (limit {limit_s:.0f} s)" if late else None
+
+    return check
+
+
+@asynccontextmanager
+async def serve(
+    address: str,
+    port: int,
+    *,
+    alive: Mapping[str, Check],
+    ready: Mapping[str, Check],
+    metrics: Callable[[str], tuple[bytes, str]],
+) -> AsyncIterator[int]:
+    """Serve the three pages; yields the port (port 0 finds a free one).
+
+    `metrics` takes the request's Accept header and gives the page and its content type.
+    """
+
+    async def metrics_page(request: web.Request) -> web.Response:
+        body, content_type = metrics(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/healthz", _page(alive)),
+            web.get("/readyz", _page(ready)),
+            web.get("/metrics", metrics_page),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address, port)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _page(checks: Mapping[str, Check]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def page(_: web.Request) -> web.StreamResponse:
+        status, text = verdict(checks)
+        return web.Response(status=status, text=text)
+
+    return page
+
+
+def verdict(checks: Mapping[str, Check]) -> tuple[int, str]:
+    """The HTTP status, and a line for each check: what `kubectl describe pod` shows of a failed probe."""
+    found = {name: check() for name, check in checks.items()}
+    wrong = any(what is not None for what in found.values())
+    lines = (f"{name}: {'ok' if what is None else what}\n" for name, what in found.items())
+    return 503 if wrong else 200, "".join(lines)
