@@ -41,6 +41,8 @@ TINY = CustomModel(
 )
 RECIPE = Recipe(name="test", batch_size=16, epochs=25, lr_peak=1e-2, crop="pad", warmup_fraction=0.1)
 DEADLINE_S = 120.0
+EVERY_STEP_S = 1e-9
+"""For `checkpoint_every_s`: a checkpoint after every step, so that the n-th one depends on no clock."""
 STAGES = {TrainTask: "train", EvaluateTask: "evaluate", AnalyseTask: "analyse"}
 _context = multiprocessing.get_context("forkserver")
 # ZeRO's optimizers import the compiler, 4 s of CPU, at their first use
@@ -63,6 +65,14 @@ class Filled:
     filler: Path
     """A file that then takes all that is left of its file system."""
     occurrence: int = 1
+
+
+@dataclass(frozen=True)
+class ToldToStop:
+    """A pod that gets SIGTERM during its first step, before it looks for one."""
+
+
+Fault = Died | Filled | ToldToStop
 
 
 def train_task(
@@ -120,10 +130,12 @@ class Pod:
         task: TrainTask | EvaluateTask | AnalyseTask,
         folder: Path,
         *,
-        died: Died | Filled | None = None,
+        died: Fault | None = None,
         dies_after: int | None = None,
         **environ: Any,
     ) -> None:
+        if isinstance(died, Died | Filled) and isinstance(task, TrainTask):
+            task = saving_every_step(task)
         folder.mkdir(parents=True, exist_ok=True)
         self.report_path = folder / "report.json"
         self.report_path.unlink(missing_ok=True)
@@ -156,7 +168,7 @@ class Pod:
 
 
 def run(
-    task: TrainTask | EvaluateTask | AnalyseTask, folder: Path, *, died: Died | Filled | None = None, **environ: Any
+    task: TrainTask | EvaluateTask | AnalyseTask, folder: Path, *, died: Fault | None = None, **environ: Any
 ) -> tuple[int, Pod]:
     """Run a pod to its end."""
     pod = Pod(task, folder, died=died, **environ)
@@ -168,6 +180,8 @@ def ranks(task: TrainTask, folder: Path, world_size: int, *, dies_after: int | N
 
     The last rank kills itself after it has taken part in `dies_after` checkpoints.
     """
+    if dies_after is not None:
+        task = saving_every_step(task)
     port = free_port()
     return [
         Pod(
@@ -185,6 +199,11 @@ def ranks(task: TrainTask, folder: Path, world_size: int, *, dies_after: int | N
         )
         for rank in range(world_size)
     ]
+
+
+def saving_every_step(task: TrainTask) -> TrainTask:
+    """The same trial with a checkpoint after every step: its results do not depend on that."""
+    return task.model_copy(update={"checkpoint_every_s": EVERY_STEP_S})
 
 
 def free_port() -> int:
@@ -219,14 +238,14 @@ def manifests(task: TrainTask, storage: Path) -> list[Path]:
     return sorted((storage / layout.checkpoints_dir(task.trial)).glob("*/manifest.json"))
 
 
-def _pod(
-    stage: str, variables: Mapping[str, str], log: str, died: Died | Filled | None, dies_after: int | None
-) -> None:
+def _pod(stage: str, variables: Mapping[str, str], log: str, died: Fault | None, dies_after: int | None) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.environ.update(variables)
-    if died is not None:
+    if isinstance(died, ToldToStop):
+        _stop_at_first_step()
+    elif died is not None:
         _at_write(died)
     if dies_after is not None:
         _die_after(dies_after)
@@ -254,6 +273,19 @@ def _die_after(checkpoints: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     Run.save = save_and_die  # type: ignore[method-assign]
+
+
+def _stop_at_first_step() -> None:
+    from tepui_trainer.engine import Engine
+
+    step = Engine.step
+
+    def stop_and_step(self: Engine, *args: Any, **kwargs: Any) -> Any:
+        Engine.step = step  # type: ignore[method-assign]
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *args, **kwargs)
+
+    Engine.step = stop_and_step  # type: ignore[method-assign]
 
 
 def _at_write(fault: Died | Filled) -> None:

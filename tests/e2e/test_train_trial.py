@@ -15,9 +15,23 @@ from tepui_spec.results import CurveRow, TrialRow
 from tepui_spec.trial import Placement, TrainTask
 from tepui_trainer.checkpoint import load_model
 from tepui_trainer.data import open_dataset, sequential
+from tepui_trainer.manifest import step_of
 from tepui_trainer.rows import read_rows
 from tepui_trainer.storage import Storage
-from training_pods import Died, Pod, free_port, manifests, ranks, results, run, stripes, train_task, wait_for
+from training_pods import (
+    Died,
+    Pod,
+    ToldToStop,
+    free_port,
+    manifests,
+    ranks,
+    results,
+    run,
+    saving_every_step,
+    stripes,
+    train_task,
+    wait_for,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -113,7 +127,7 @@ def test_killed_many_times(data: Path, tmp_path: Path, undisturbed: dict[str, by
     task = train_task(data, tmp_path / "store")
     for attempt in range(3):
         before = manifests(task, tmp_path / "store")
-        pod = Pod(task, tmp_path / f"attempt{attempt}")
+        pod = Pod(saving_every_step(task), tmp_path / f"attempt{attempt}")
         wait_for(lambda before=before: manifests(task, tmp_path / "store")[-1:] != before[-1:], pod)  # type: ignore[misc]
         pod.signal(signal.SIGKILL)
         assert pod.wait() == -signal.SIGKILL
@@ -124,13 +138,12 @@ def test_killed_many_times(data: Path, tmp_path: Path, undisturbed: dict[str, by
 
 def test_preempted(data: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     """SIGTERM ends a pod as preempted, after a checkpoint of its last step, from which the next attempt goes on."""
-    task = train_task(data, tmp_path / "store", checkpoint_every_s=0.5)
-    pod = Pod(task, tmp_path / "stopped", TEPUI_PROGRESS=str(tmp_path / "progress.json"))
-    wait_for((tmp_path / "progress.json").exists, pod)
-    pod.signal(signal.SIGTERM)
-    assert pod.wait() == 44, pod.log.read_text()
+    task = train_task(data, tmp_path / "store", checkpoint_every_s=600)
+    code, pod = run(task, tmp_path / "stopped", died=ToldToStop())
+    assert code == 44, pod.log.read_text()
     assert pod.report.outcome is Outcome.PREEMPTED
-    assert manifests(task, tmp_path / "store")
+    assert "told to stop after step 1 of 150" in pod.report.message
+    assert [step_of(str(path)) for path in manifests(task, tmp_path / "store")] == [1]
     code, pod = run(task, tmp_path / "resumed")
     assert code == 0, pod.log.read_text()
     assert "resuming" in pod.log.read_text()
@@ -274,9 +287,9 @@ def whole_batch(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[fl
     return losses(task, folder / "store")
 
 
-def exact_task(data: Path, storage: Path, placement: Placement) -> TrainTask:
+def exact_task(data: Path, storage: Path, placement: Placement, *, epochs: int = 10) -> TrainTask:
     """A trial whose result may depend on its placement by rounding alone."""
-    return train_task(data, storage, model=EXACT, placement=placement, optimizer="sgd", lr_peak=0.02, epochs=10)
+    return train_task(data, storage, model=EXACT, placement=placement, optimizer="sgd", lr_peak=0.02, epochs=epochs)
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2])
@@ -337,7 +350,7 @@ def test_two_nodes(data: Path, tmp_path: Path, whole_batch: list[float]) -> None
         return [Pod(task, folder / node, JOB_COMPLETION_INDEX=node, **meeting) for node in ("0", "1")]
 
     task = exact_task(data, tmp_path / "store", placement)
-    cut = pods(task, tmp_path / "cut")
+    cut = pods(saving_every_step(task), tmp_path / "cut")
     wait_for(lambda: bool(manifests(task, tmp_path / "store")), cut[0])
     cut[1].signal(signal.SIGKILL)
     assert [pod.wait() for pod in cut] == [45, -signal.SIGKILL], cut[0].log.read_text()
@@ -346,18 +359,24 @@ def test_two_nodes(data: Path, tmp_path: Path, whole_batch: list[float]) -> None
     assert losses(task, tmp_path / "store") == pytest.approx(whole_batch, rel=1e-4)
 
 
-def test_torchrun(data: Path, tmp_path: Path, whole_batch: list[float]) -> None:
+def test_torchrun(data: Path, tmp_path: Path) -> None:
     """A pod with two processes starts them by torchrun, passes SIGTERM on, and reports for both."""
-    placement = Placement(processes_per_node=2)
-    task = exact_task(data, tmp_path / "store", placement)
-    pod = Pod(task, tmp_path / "stopped", TEPUI_PROGRESS=str(tmp_path / "progress.json"))
-    wait_for((tmp_path / "progress.json").exists, pod)
+    # so many steps, each saved, that SIGTERM finds them at work: the launcher passes it on within 0.2 s
+    alone, task = (
+        exact_task(data, tmp_path / name, placement, epochs=40)
+        for name, placement in (("alone", Placement()), ("store", Placement(processes_per_node=2)))
+    )
+    progress = tmp_path / "progress.json"
+    pod = Pod(saving_every_step(task), tmp_path / "stopped", TEPUI_PROGRESS=str(progress))
+    wait_for(progress.exists, pod)
     pod.signal(signal.SIGTERM)
     assert pod.wait() == 44, pod.log.read_text()
     code, pod = run(task, tmp_path / "resumed")
     assert code == 0, pod.log.read_text()
     assert pod.report.busy_cpu_s > 1
-    assert losses(task, tmp_path / "store") == pytest.approx(whole_batch, rel=1e-4)
+    code, pod = run(alone, tmp_path / "pod")
+    assert code == 0, pod.log.read_text()
+    assert losses(task, tmp_path / "store") == pytest.approx(losses(alone, tmp_path / "alone"), rel=1e-4)
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2])
