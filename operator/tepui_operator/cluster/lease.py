@@ -11,6 +11,7 @@ that follow from what they are, and a status is only replaced at the resourceVer
 
 import asyncio
 import logging
+import math
 import os
 import random
 import socket
@@ -86,18 +87,15 @@ class LeaderLease:
         identity: str,
         timing: LeaseTiming | None = None,
         clock: Callable[[], float] = boot_clock,
-        on_change: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """`on_change` is told whenever the lease is won (True) or lost (False)."""
         self.identity = identity
         self.timing = timing or LeaseTiming()
         self._api = api
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._name = name
         self._clock = clock
-        self._on_change = on_change
-        self._told = False
-        self._holds_until = -1.0
+        self._won_once = asyncio.Event()
+        self._holds_until = -math.inf
         self._seen: Lease | None = None
         self._seen_at = 0.0
         """When the record that was last seen was seen first, by this clock."""
@@ -106,16 +104,26 @@ class LeaderLease:
         """Whether this process may write now."""
         return self._clock() < self._holds_until
 
-    async def run(self) -> None:
-        """Win the lease and keep it, for ever; when cancelled, give it back. Cancel it after the last write is done."""
-        try:
-            while True:
-                await self.acquire()
-                await asyncio.sleep(self.timing.retry_s * random.uniform(0.9, 1.1))
-        finally:
-            await self._release()
+    async def acquire(self) -> None:
+        """Return once `run` has won the lease."""
+        await self._won_once.wait()
 
-    async def acquire(self) -> bool:
+    async def run(self) -> None:
+        """Win the lease and keep it; returns when it was lost: whoever lost it ends and starts anew.
+
+        When cancelled, gives it back: cancel it after the last write is done. A lease that was lost is not given back,
+        because writes may be under way.
+        """
+        try:
+            while not self._won_once.is_set() or self.holds():
+                await self.attempt()
+                await asyncio.sleep(self.timing.retry_s * random.uniform(0.9, 1.1))
+        except asyncio.CancelledError:
+            await self._release()
+            raise
+        log.error("lost the lease %s: not renewed for %g s", self._name, self.timing.renew_deadline_s)
+
+    async def attempt(self) -> bool:
         """Try once to win or renew the lease, for half of `renew_deadline_s` at most; whether it is held then."""
         try:
             async with asyncio.timeout(self.timing.renew_deadline_s / 2):
@@ -124,7 +132,6 @@ class LeaderLease:
             log.warning("the lease could not be read or written: %s", error or "no answer in time")
         except Conflict:  # another wrote it, or a renewal of ours arrived after we had given it up
             self._seen = None
-        self._tell()
         return self.holds()
 
     async def _step(self) -> None:
@@ -144,6 +151,9 @@ class LeaderLease:
     def _won(self, lease: Lease, sent_at: float) -> None:
         self._seen, self._seen_at = lease, sent_at
         self._holds_until = sent_at + self.timing.renew_deadline_s
+        if not self._won_once.is_set() and self.holds():
+            log.info("won the lease %s", self._name)
+            self._won_once.set()
 
     def _mine(self, lease: Lease) -> bool:
         return bool(_spec(lease).get("holderIdentity") == self.identity)
@@ -174,21 +184,13 @@ class LeaderLease:
 
     async def _release(self) -> None:
         """Give the lease back, so that the next need not wait; where that fails, it waits."""
-        self._holds_until = -1.0
-        self._tell()
+        self._holds_until = -math.inf
         with suppress(TransientError, TimeoutError, Conflict):
             async with asyncio.timeout(self.timing.write_timeout_s):
                 lease = await self._api.get(self._path)
                 if lease is not None and self._mine(lease):
                     given_back = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time()}
                     await self._api.replace(self._path, self._lease(_spec(lease) | given_back, lease))
-
-    def _tell(self) -> None:
-        held = self.holds()
-        if held != self._told:
-            self._told = held
-            log.info("%s the lease %s", "won" if held else "lost", self._name)
-            self._on_change(held)
 
     @property
     def _path(self) -> str:
