@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from tepui_operator.settled import Settled
 from tepui_spec.headline import Headline
 from tepui_spec.outcome import Outcome
 from tepui_spec.status import ExperimentStatus, Stage
@@ -34,6 +35,8 @@ class ObservedJob:
     """From 0; for an analysis its number, from 1."""
     history: History = field(default_factory=History)
     suspended: bool = False
+    queued: bool = False
+    """A queue decides when its pods run."""
     started_at: float | None = None
     """When its pods began to hold their resources, seconds since the epoch."""
     ended_at: float | None = None
@@ -61,11 +64,14 @@ class ObservedJob:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """All children that exist now, and the status as last written."""
+    """All children that exist now, and the status as last planned or written."""
 
     jobs: tuple[ObservedJob, ...] = ()
+    """Those of settled trials may be left out, and of other trials all but the newest."""
     status: ExperimentStatus = field(default_factory=ExperimentStatus)
     generation: int = 0
+    settled: Settled | None = None
+    """Trials that have their end, as the last plan had them; None: as the lists in `status` say."""
 
 
 _TELLING = (Outcome.LOST, Outcome.PEER_LOST, Outcome.PREEMPTED, Outcome.SUCCEEDED)

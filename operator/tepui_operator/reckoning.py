@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tepui_operator.analyses import AnalysisStep
 from tepui_operator.child import Child
 from tepui_operator.observed import Observed
+from tepui_operator.settled import Settled
 from tepui_operator.standing import Standing
 from tepui_operator.study import Study
 from tepui_spec.outcome import Outcome
@@ -20,8 +21,6 @@ from tepui_spec.status import (
     Failure,
     Phase,
     TrialCounts,
-    format_indexes,
-    parse_indexes,
     rfc3339,
 )
 
@@ -30,9 +29,7 @@ from tepui_spec.status import (
 class Reckoning:
     """Where the whole study stands."""
 
-    total: int
-    completed: frozenset[int]
-    failed: frozenset[int]
+    settled: Settled
     counts: TrialCounts
     failures: tuple[Failure, ...]
     failures_by_class: dict[Outcome, int]
@@ -52,37 +49,38 @@ class Reckoning:
     @property
     def concluded(self) -> bool:
         """Whether nothing more will be completed as things stand."""
-        all_settled = len(self.completed) + len(self.failed) == self.total
+        all_settled = self.counts.completed + self.counts.failed == self.counts.total
         return all_settled or (self.idle and self.budget_spent)
 
 
 def reckon(
-    study: Study, observed: Observed, standings: list[Standing], analyses: AnalysisStep, fresh: int
+    study: Study, observed: Observed, before: Settled, standings: list[Standing], analyses: AnalysisStep
 ) -> Reckoning:
-    """Add what the standings say to what the status already holds; `fresh` trials have not begun."""
+    """Add what the standings say to what was settled `before`."""
     status = observed.status
     ended = [s for s in standings if s.state in ("completed", "failed")]
     failures = tuple(s.failure for s in ended if s.failure is not None)
-    completed = parse_indexes(status.completed_trials) | {s.trial.index for s in ended if s.state == "completed"}
-    failed = parse_indexes(status.failed_trials) | {failure.index for failure in failures}
+    place = study.place
+    settled = before.with_ends(
+        completed=(place[s.trial.hash] for s in ended if s.state == "completed"),
+        failed=(place[failure.trial] for failure in failures),
+    )
     by_class = dict(status.failures_by_class)
     for failure in failures:
         by_class[failure.outcome] = by_class.get(failure.outcome, 0) + 1
     states = Counter(s.state for s in standings)
     counts = TrialCounts(
         total=len(study.trials),
-        waiting=states["waiting"] + fresh,
+        waiting=states["waiting"] + len(study.trials) - len(before) - len(standings),
         training=states["training"],
         evaluating=states["evaluating"],
-        completed=len(completed),
-        failed=len(failed),
+        completed=settled.completed.bit_count(),
+        failed=settled.failed.bit_count(),
     )
     budget = study.experiment.spec.budget
     settled_hours = status.settled_gpu_hours + analyses.settled_hours
     return Reckoning(
-        total=len(study.trials),
-        completed=completed,
-        failed=failed,
+        settled=settled,
         counts=counts,
         failures=(*status.failures, *failures)[-RECENT_FAILURES:],
         failures_by_class=by_class,
@@ -93,10 +91,10 @@ def reckon(
     )
 
 
-def status_after(
+def sums_after(
     study: Study, observed: Observed, reckoning: Reckoning, step: AnalysisStep, create: tuple[Child, ...], *, now: float
 ) -> ExperimentStatus:
-    """The status to write once the children in `create` exist."""
+    """The status to write once the children in `create` exist, without its lists of trials."""
     before = observed.status
     phase, reason, message = _phase(study, reckoning, step, begun=bool(observed.jobs or create))
     over = phase in ("Complete", "Failed")
@@ -106,8 +104,6 @@ def status_after(
         phase=phase,
         conditions=_conditions(before, phase, reason, message, now),
         trials=_counts_after(reckoning.counts, create),
-        completed_trials=format_indexes(reckoning.completed),
-        failed_trials=format_indexes(reckoning.failed),
         failures=reckoning.failures,
         failures_by_class=reckoning.failures_by_class,
         laws=step.laws,
@@ -131,15 +127,15 @@ def _phase(study: Study, reckoning: Reckoning, step: AnalysisStep, *, begun: boo
         return "Complete", *_why_complete(reckoning)
     if step.verdict == "failed":
         return "Failed", "AnalysisFailed", f"the final analysis ended {step.state.outcome}: {step.state.message}"
-    if reckoning.concluded and not reckoning.completed:
+    if reckoning.concluded and not reckoning.counts.completed:
         return "Failed", *_why_empty(reckoning)
     if study.experiment.spec.suspend:
         return "Suspended", "Suspended", "spec.suspend is true: no pod runs until it is false again"
-    return ("Running" if begun or reckoning.completed or reckoning.failed else "Pending"), "", ""
+    return ("Running" if begun or reckoning.settled else "Pending"), "", ""
 
 
 def _why_complete(reckoning: Reckoning) -> tuple[str, str]:
-    done, failed, total = len(reckoning.completed), len(reckoning.failed), reckoning.total
+    done, failed, total = reckoning.counts.completed, reckoning.counts.failed, reckoning.counts.total
     if done + failed < total:
         return "BudgetSpent", f"{done} of {total} trials completed before the budget was spent"
     if failed:
@@ -148,9 +144,9 @@ def _why_complete(reckoning: Reckoning) -> tuple[str, str]:
 
 
 def _why_empty(reckoning: Reckoning) -> tuple[str, str]:
-    if not reckoning.failed:
+    if not reckoning.counts.failed:
         return "BudgetSpent", "the budget was spent before any trial completed"
-    return "NoTrialCompleted", f"all {len(reckoning.failed)} trials that ran failed"
+    return "NoTrialCompleted", f"all {reckoning.counts.failed} trials that ran failed"
 
 
 def _conditions(before: ExperimentStatus, phase: Phase, reason: str, message: str, now: float) -> tuple[Condition, ...]:

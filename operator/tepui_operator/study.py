@@ -59,6 +59,16 @@ class Study:
         """Each trial's place in `order`, by its hash."""
         return {trial.hash: place for place, trial in enumerate(self.order)}
 
+    @cached_property
+    def place_of_index(self) -> dict[int, int]:
+        """Each trial's place in `order`, by its position in the sweep."""
+        return {trial.index: place for place, trial in enumerate(self.order)}
+
+    @cached_property
+    def all_places(self) -> int:
+        """A number with a bit for every place (settled.Settled)."""
+        return (1 << len(self.order)) - 1
+
 
 def submission_order(trials: tuple[Trial, ...], cost: Callable[[Trial], float], parallelism: int) -> tuple[Trial, ...]:
     """Cheapest first, so that a first law stands early; only the last few the other way round.

@@ -223,3 +223,17 @@ def test_suspending_stops_everything(outcomes: list[Outcome], picks: list[int]) 
     made = plan(suspended, Observed(tuple(world.jobs.values()), world.status), world.now)
     assert made.create == ()
     assert set(made.suspend) == {job.name for job in world.jobs.values() if not job.ended}
+
+
+@given(OUTCOMES, PICKS)
+def test_sums_are_enough_to_plan_from(outcomes: list[Outcome], picks: list[int]) -> None:
+    """Carrying the settled trials over as numbers decides what reading them from the status again decides."""
+    world = World(study_of())
+    carried: Plan | None = None
+    for turn, outcome in enumerate(outcomes):
+        if carried is not None:
+            slim = Observed(tuple(world.jobs.values()), carried.sums, settled=carried.settled)
+            assert plan(world.study, slim, world.now) == world.plan()
+            assert plan(world.study, slim, world.now).status == world.plan().status
+        carried = world.plan()
+        world.step(outcome, picks[turn % len(picks)])

@@ -207,12 +207,23 @@ def test_more_trials_after_a_raised_budget_are_analysed_anew() -> None:
 
 
 def test_a_resumed_study_resumes_its_jobs() -> None:
-    """Suspended Jobs go on when the study does, unless a queue decides that."""
+    """Suspended Jobs go on when the study does; one in a queue only if the study had been suspended."""
     study = study_of(parallelism=1)
     held = replace(job(study, 0), suspended=True)
     assert planned(study, held).resume == (held.name,)
-    queued = study_of(parallelism=1, pods={"queue": "vision"})
-    assert planned(queued, held).resume == ()
+    waiting = replace(held, queued=True)
+    assert planned(study, waiting).resume == ()
+    assert planned(study, waiting, status=ExperimentStatus(phase="Suspended")).resume == (held.name,)
+
+
+def test_a_suspended_study_takes_its_jobs_out_of_their_queue() -> None:
+    """Those that wait there would start otherwise; said once, and again of one that started all the same."""
+    study = study_of(parallelism=2, suspend=True)
+    waiting = replace(job(study, 0), queued=True, suspended=True)
+    made = planned(study, waiting, replace(job(study, 1), queued=True))
+    assert set(made.suspend) == {waiting.name, job(study, 1).name}
+    assert planned(study, waiting, status=made.status).suspend == ()
+    assert planned(study, replace(waiting, suspended=False), status=made.status).suspend == (waiting.name,)
 
 
 @pytest.mark.parametrize(

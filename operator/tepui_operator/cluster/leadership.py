@@ -4,20 +4,14 @@ from typing import Protocol
 
 
 class Leadership(Protocol):
-    """The right to write. Once lost it does not come back to this process: whoever lost it ends and starts anew."""
-
-    async def acquire(self) -> None:
-        """Return once this process may write."""
+    """The right to write. Whoever had it and lost it ends, and starts anew from what the cluster holds."""
 
     def holds(self) -> bool:
-        """Whether it still may, by the clock: asked before every write."""
+        """Whether this process may write now, by the clock: asked before every write."""
 
 
 class Alone:
     """The only replica: it may always write."""
-
-    async def acquire(self) -> None:
-        """At once."""
 
     def holds(self) -> bool:
         """Always."""
