@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from tepui_operator.cluster.api import Conflict
+from tepui_operator.cluster.errors import ConflictError
 from tepui_spec.errors import TransientError
 
 log = logging.getLogger(__name__)
@@ -38,10 +38,10 @@ class LeaseApi(Protocol):
         """The object; None where there is none."""
 
     async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The object as created; raises Conflict where it exists."""
+        """The object as created; raises ConflictError where it exists."""
 
     async def replace(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The object as replaced; raises Conflict where its resourceVersion is not the body's."""
+        """The object as replaced; raises ConflictError where its resourceVersion is not the body's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class LeaderLease:
                 await self._step()
         except (TransientError, TimeoutError) as error:
             log.warning("the lease could not be read or written: %s", error or "no answer in time")
-        except Conflict:  # another wrote it, or a renewal of ours arrived after we had given it up
+        except ConflictError:  # another wrote it, or a renewal of ours arrived after we had given it up
             self._seen = None
         return self.holds()
 
@@ -185,7 +185,7 @@ class LeaderLease:
     async def _release(self) -> None:
         """Give the lease back, so that the next need not wait; where that fails, it waits."""
         self._holds_until = -math.inf
-        with suppress(TransientError, TimeoutError, Conflict):
+        with suppress(TransientError, TimeoutError, ConflictError):
             async with asyncio.timeout(self.timing.write_timeout_s):
                 lease = await self._api.get(self._path)
                 if lease is not None and self._mine(lease):
