@@ -12,6 +12,7 @@ from tepui_operator.observed import Observed
 from tepui_operator.settled import Settled
 from tepui_operator.standing import Standing
 from tepui_operator.study import Study
+from tepui_spec.headline import e_ir_text, to_look_at_first
 from tepui_spec.outcome import Outcome
 from tepui_spec.status import (
     RECENT_FAILURES,
@@ -99,6 +100,7 @@ def sums_after(
     phase, reason, message = _phase(study, reckoning, step, begun=bool(observed.jobs or create))
     over = phase in ("Complete", "Failed")
     started = before.start_time or (rfc3339(now) if phase != "Suspended" else None)
+    first = to_look_at_first(step.laws)
     return ExperimentStatus(
         observed_generation=observed.generation,
         phase=phase,
@@ -107,6 +109,8 @@ def sums_after(
         failures=reckoning.failures,
         failures_by_class=reckoning.failures_by_class,
         laws=step.laws,
+        headline=e_ir_text(first) if first is not None else "",
+        headline_of=f"{first.task}, {first.shots} shots, {first.law}" if first is not None else "",
         report=step.report,
         analysis=step.state,
         gpu_hours=round(reckoning.hours, 6),

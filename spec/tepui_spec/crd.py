@@ -71,10 +71,11 @@ def _columns() -> list[dict[str, Any]]:
         column("Done", "integer", ".status.trials.completed", "Trials trained and evaluated."),
         column("Total", "integer", ".status.trials.total", "Trials of the sweep."),
         column("Running", "integer", ".status.trials.training", "Trials in training."),
+        column("Evaluating", "integer", ".status.trials.evaluating", "Trials that are trained.", priority=1),
         column("Failed", "integer", ".status.trials.failed", "Trials that ended without a result."),
-        column("GPU-hours", "number", ".status.gpuHours", "Held by pods so far."),
-        column("e_IR", "number", ".status.laws[0].eIr[0]", "Downstream error that better pre-training cannot take."),
-        column("Of", "string", ".status.laws[0].task", "The task of the e_IR shown.", priority=1),
+        column("GPU-hours", "number", ".status.gpuHours", "Held by pods so far (without GPUs: core-hours)."),
+        column("e_IR", "string", ".status.headline", "Downstream error that better pre-training cannot take."),
+        column("Of", "string", ".status.headlineOf", "What the e_IR shown is of.", priority=1),
         column("Age", "date", ".metadata.creationTimestamp", "Since it was applied."),
     ]
 

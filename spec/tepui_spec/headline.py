@@ -1,7 +1,7 @@
 """Headline laws: what of a Law fits, many times over, into a termination message of 4 KiB and into `status`."""
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Sequence
+from typing import Self, get_args
 
 from pydantic import Field
 
@@ -59,6 +59,28 @@ def headlines(laws: Iterable[Law], *, limit_bytes: int = 3500) -> tuple[Headline
             break
         kept.append(headline)
     return tuple(sorted(kept, key=lambda h: (h.task, h.shots)))
+
+
+def to_look_at_first(laws: Sequence[Headline]) -> Headline | None:
+    """Of the laws at the most shots, the one whose e_IR is known best; None where there are no laws."""
+    most = max((law.shots for law in laws), default=0)
+    return min((law for law in laws if law.shots == most), key=_doubt, default=None)
+
+
+def _doubt(law: Headline) -> tuple[int, float, str]:
+    _, low, high = law.e_ir
+    return get_args(Identified).index(law.identified), (1.0 if high is None else high) - (low or 0.0), law.task
+
+
+def e_ir_text(law: Headline) -> str:
+    """e_IR in a few characters: `0.048 [0.031, 0.06]`; no point where none is claimed."""
+    value, low, high = law.e_ir
+    if law.identified == "no" or high is None:
+        return "not identified"
+    if law.identified == "at_most":
+        return f"at most {high:.3g}"
+    interval = f"[{low or 0.0:.3g}, {high:.3g}]"
+    return f"{value:.3g} {interval}" if law.identified == "yes" else interval
 
 
 def _estimate(value: float | None, interval: tuple[float, float | None] | None) -> Estimate:

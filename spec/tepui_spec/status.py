@@ -83,6 +83,8 @@ class ExperimentStatus(Section):
     failures: tuple[Failure, ...] = Field((), max_length=RECENT_FAILURES, description="The most recent ones.")
     failures_by_class: dict[Outcome, int] = Field(default_factory=dict, description="Failed trials by class.")
     laws: tuple[Headline, ...] = Field((), max_length=MAX_LAWS, description="Headline laws of the newest analysis.")
+    headline: str = Field("", max_length=64, description="e_IR of the law to look at first, with its interval.")
+    headline_of: str = Field("", max_length=128, description="Task, shots and kind of that law.")
     report: str | None = Field(None, description="Where the newest HTML report is.")
     analysis: AnalysisState = Field(default_factory=AnalysisState)
     gpu_hours: float = Field(0, ge=0, description="Held by pods so far (studies without GPUs: core-hours).")

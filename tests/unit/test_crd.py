@@ -138,7 +138,9 @@ def test_names_and_columns() -> None:
         "experimentspecs.tepui.dev",
     )
     columns = [column["name"] for column in VERSION["additionalPrinterColumns"]]
-    assert columns == ["Phase", "Done", "Total", "Running", "Failed", "GPU-hours", "e_IR", "Of", "Age"]
+    shown = [column["name"] for column in VERSION["additionalPrinterColumns"] if not column.get("priority")]
+    assert shown == ["Phase", "Done", "Total", "Running", "Failed", "GPU-hours", "e_IR", "Age"]
+    assert set(columns) - set(shown) == {"Evaluating", "Of"}
     assert VERSION["subresources"] == {"status": {}}
     for column in VERSION["additionalPrinterColumns"][:-1]:
         node = ROOT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tepui_spec.headline import headlines
+from tepui_spec.headline import Headline, e_ir_text, headlines, to_look_at_first
 from tepui_spec.law import Identified, Intervals, Law, LawKind
 
 
@@ -50,3 +50,46 @@ def test_what_does_not_fit_is_left_out_from_the_fewest_shots() -> None:
     assert len(kept) < len(laws)
     assert sum(len(h.model_dump_json()) + 1 for h in kept) <= 2000
     assert [(h.task, h.shots) for h in kept] == sorted((h.task, h.shots) for h in kept)
+
+
+def headline(task: str, identified: Identified, low: float | None, high: float | None, *, shots: int = 25) -> Headline:
+    """A headline with e_IR 0.0481 in an interval."""
+    value = 0.0481 if identified == "yes" else None
+    return Headline(
+        task=task,
+        shots=shots,
+        law="frontier",
+        n=40,
+        e_ir=(value, low, high),
+        k=(None, None, None),
+        alpha=(None, None, None),
+        identified=identified,
+    )
+
+
+def test_the_law_to_look_at_first_is_the_best_known_one_at_the_most_shots() -> None:
+    """Identified before weakly identified, then the narrower interval; fewer shots only where there are no more."""
+    laws = [
+        headline("cars", "weak", 0.04, 0.05),
+        headline("dtd", "yes", 0.01, 0.2),
+        headline("pets", "yes", 0.03, 0.06),
+        headline("mnist", "yes", 0.048, 0.0482, shots=5),
+        headline("birds", "no", None, None),
+    ]
+    assert to_look_at_first(laws) is laws[2]
+    assert to_look_at_first(laws[:1]) is laws[0]
+    assert to_look_at_first([]) is None
+
+
+@pytest.mark.parametrize(
+    ("law", "text"),
+    [
+        (headline("cars", "yes", 0.0312, 0.06), "0.0481 [0.0312, 0.06]"),
+        (headline("cars", "weak", None, 0.2), "[0, 0.2]"),
+        (headline("cars", "at_most", None, 0.12), "at most 0.12"),
+        (headline("cars", "no", None, None), "not identified"),
+    ],
+)
+def test_e_ir_in_a_few_characters(law: Headline, text: str) -> None:
+    """A point only where one is claimed."""
+    assert e_ir_text(law) == text

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tepui_operator.cluster.api import Conflict
+from tepui_operator.cluster.errors import ConflictError
 from tepui_operator.cluster.lease import LeaderLease, LeaseTiming, identity
 from tepui_spec.errors import TransientError
 from virtual_time import run_virtual
@@ -32,12 +32,12 @@ class LeaseServer:
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
         if self.lease is not None:
-            raise Conflict(PATH)
+            raise ConflictError(409, "Conflict", PATH)
         return self._store(body)
 
     def replace(self, body: dict[str, Any]) -> dict[str, Any]:
         if self.lease is None or body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
-            raise Conflict(PATH)
+            raise ConflictError(409, "Conflict", PATH)
         return self._store(body)
 
     def _store(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Link:
         asyncio.get_running_loop().call_later(there, _carry_out, do, arrived)
         answer = await asyncio.shield(arrived)
         await asyncio.sleep(back)
-        if isinstance(answer, Conflict):
+        if isinstance(answer, ConflictError):
             raise answer
         return answer
 
@@ -89,7 +89,7 @@ class Link:
 def _carry_out(do: Callable[[], Any], arrived: "asyncio.Future[Any]") -> None:
     try:
         arrived.set_result(do())
-    except Conflict as conflict:
+    except ConflictError as conflict:
         arrived.set_result(conflict)
 
 
