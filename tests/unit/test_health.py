@@ -6,17 +6,22 @@ from collections.abc import Callable
 
 import aiohttp
 
-from tepui_operator.cluster.health import Check, serve, silent, stuck
+from tepui_operator.cluster.health import Check, checks_page, metrics_page, serve, silent, stuck
 from tepui_operator.cluster.metrics import Metrics
 
 
 def pages(alive: dict[str, Check], ready: dict[str, Check], *paths: str) -> dict[str, tuple[int, str, str]]:
     """Status, content type and text of each page."""
+    served = {
+        "/healthz": checks_page(alive),
+        "/readyz": checks_page(ready),
+        "/metrics": metrics_page(Metrics().page),
+    }
 
     async def fetch() -> dict[str, tuple[int, str, str]]:
         found = {}
         async with (
-            serve("127.0.0.1", 0, alive=alive, ready=ready, metrics=Metrics().page) as port,
+            serve("127.0.0.1", 0, served) as port,
             aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
         ):
             for path in paths:
@@ -78,7 +83,7 @@ def test_a_blocked_loop_does_not_answer() -> None:
     """The probe's own time-out finds what no check could tell: pages come from the loop that does the work."""
 
     async def ask_while_blocked() -> float:
-        async with serve("127.0.0.1", 0, alive={}, ready={}, metrics=Metrics().page) as port:
+        async with serve("127.0.0.1", 0, {"/healthz": checks_page({})}) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             begun = time.monotonic()

@@ -13,6 +13,7 @@ from aiohttp import web
 
 Check = Callable[[], str | None]
 """Says what is wrong, in a sentence; None: nothing."""
+Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SILENT_WATCH_S = 180.0
 """The API server sends each watch a bookmark about once a minute: three of them missing is a dead connection."""
@@ -41,52 +42,36 @@ def stuck(busy_s: Callable[[], Mapping[str, float]], limit_s: float = STUCK_WORK
 
 
 @asynccontextmanager
-async def serve(
-    address: str,
-    port: int,
-    *,
-    alive: Mapping[str, Check],
-    ready: Mapping[str, Check],
-    metrics: Callable[[str], tuple[bytes, str]],
-) -> AsyncIterator[int]:
-    """Serve the three pages; yields the port (port 0 finds a free one).
-
-    `metrics` takes the request's Accept header and gives the page and its content type.
-    """
-
-    async def metrics_page(request: web.Request) -> web.Response:
-        body, content_type = metrics(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
+async def serve(address: str, port: int, pages: Mapping[str, Page]) -> AsyncIterator[int]:
+    """Serve pages by their paths, such as `{"/healthz": checks_page(...)}`; yields the port (0 finds a free one)."""
     app = web.Application()
-    app.add_routes(
-        [
-            web.get("/healthz", _page(alive)),
-            web.get("/readyz", _page(ready)),
-            web.get("/metrics", metrics_page),
-        ]
-    )
+    app.add_routes([web.get(path, page) for path, page in pages.items()])
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, address, port)
-        await site.start()
+        await web.TCPSite(runner, address, port).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
 
-def _page(checks: Mapping[str, Check]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def checks_page(checks: Mapping[str, Check]) -> Page:
+    """200 where all is well, 503 otherwise, with a line for each check: `kubectl describe pod` shows the status."""
+
     async def page(_: web.Request) -> web.StreamResponse:
-        status, text = verdict(checks)
-        return web.Response(status=status, text=text)
+        found = {name: check() for name, check in checks.items()}
+        wrong = any(what is not None for what in found.values())
+        lines = (f"{name}: {'ok' if what is None else what}\n" for name, what in found.items())
+        return web.Response(status=503 if wrong else 200, text="".join(lines))
 
     return page
 
 
-def verdict(checks: Mapping[str, Check]) -> tuple[int, str]:
-    """The HTTP status, and a line for each check: what `kubectl describe pod` shows of a failed probe."""
-    found = {name: check() for name, check in checks.items()}
-    wrong = any(what is not None for what in found.values())
-    lines = (f"{name}: {'ok' if what is None else what}\n" for name, what in found.items())
-    return 503 if wrong else 200, "".join(lines)
+def metrics_page(metrics: Callable[[str], tuple[bytes, str]]) -> Page:
+    """`metrics` takes an Accept header and gives the page and its content type, as Metrics.page does."""
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        body, content_type = metrics(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    return page
