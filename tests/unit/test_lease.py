@@ -61,15 +61,18 @@ class Link:
 
     async def get(self, path: str) -> dict[str, Any] | None:
         assert path == PATH
-        return await self._ask(self.server.get)
+        answer: dict[str, Any] | None = await self._ask(self.server.get)
+        return answer
 
     async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         assert path == PATH.rpartition("/")[0]
-        return await self._ask(lambda: self.server.create(body))
+        answer: dict[str, Any] = await self._ask(lambda: self.server.create(body))
+        return answer
 
     async def replace(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         assert path == PATH
-        return await self._ask(lambda: self.server.replace(body))
+        answer: dict[str, Any] = await self._ask(lambda: self.server.replace(body))
+        return answer
 
     async def _ask(self, do: Callable[[], Any]) -> Any:
         """A client that gives up does not stop a request that is on its way."""
