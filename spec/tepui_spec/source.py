@@ -1,4 +1,4 @@
-"""From a YAML file to an Experiment, with everything that is wrong with it at once, each by line and field."""
+"""From a YAML file, or an API server's object, to an Experiment, with all that is wrong with it by line and field."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tepui_spec.check import check
-from tepui_spec.errors import Problem, SourceError
+from tepui_spec.errors import MAX_TOLD, Problem, SourceError
 from tepui_spec.experiment import Experiment
 from tepui_spec.nearest import did_you_mean
 from tepui_spec.schema import allowed, experiment_schema, node_at
-from tepui_spec.yaml_tree import Node, read_tree, shorten
+from tepui_spec.yaml_tree import Node, read_tree, shorten, tree_of
 
 _IDENTITY = ("apiVersion", "kind")
 """Fields with defaults that a file must give all the same: kubectl asks for them."""
@@ -33,17 +33,35 @@ def load_experiment(path: str | Path) -> Experiment:
         for field in _IDENTITY
         if field not in cast(dict[str, Node], root.value)
     ]
-    experiment = None
+    experiment, found = _checked(root, root.plain(), unread, all_read=not problems)
+    if experiment is None or problems or found:
+        raise SourceError(str(path), [*problems, *found])
+    return experiment
+
+
+def experiment_of(document: dict[str, Any]) -> Experiment:
+    """The experiment that an API server holds, without the metadata that a file cannot have.
+
+    Raises ValueError with a line `field.path: VALUE: what is wrong; what is allowed` for everything wrong with it.
+    """
+    experiment, problems = _checked(tree_of(document), document, set(), all_read=True)
+    if experiment is None or problems:
+        told = [str(problem) for problem in problems[:MAX_TOLD]]
+        more = len(problems) - len(told)
+        raise ValueError("\n".join([*told, f"and {more:,} more"] if more else told))
+    return experiment
+
+
+def _checked(
+    root: Node, document: dict[str, Any], unread: set[tuple[str | int, ...]], *, all_read: bool
+) -> tuple[Experiment | None, list[Problem]]:
+    """The experiment, and what is wrong between its fields; None, and what is wrong with single ones."""
     try:
-        experiment = Experiment.model_validate_json(json.dumps(root.plain()), strict=True, by_alias=True, by_name=False)
+        experiment = Experiment.model_validate_json(json.dumps(document), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         found = [_problem(root, details) for details in error.errors(include_url=False)]
-        problems += _without_echoes(found, unread)
-    if experiment is not None and not problems:
-        problems += [_located(root, p) for p in check(experiment)]
-    if experiment is None or problems:
-        raise SourceError(str(path), problems)
-    return experiment
+        return None, _without_echoes(found, unread)
+    return experiment, [_located(root, p) for p in check(experiment)] if all_read else []
 
 
 def _without_echoes(problems: Iterable[Problem], unread: set[tuple[str | int, ...]]) -> list[Problem]:

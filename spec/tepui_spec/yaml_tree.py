@@ -4,6 +4,7 @@ Plain values are read as YAML 1.2's JSON subset. What YAML 1.1 (kubectl) and 1.2
 than guessed. Anchors, aliases and tags are refused: without them a document cannot expand beyond its own size.
 """
 
+import json
 import os
 import re
 import stat
@@ -67,6 +68,15 @@ class Node:
         if isinstance(self.value, list):
             return [node.plain() for node in self.value]
         return self.value
+
+
+def tree_of(plain: Any) -> Node:
+    """Plain data as a tree, where no document says how it was written: on line 0."""
+    if isinstance(plain, dict):
+        return Node(0, {key: tree_of(value) for key, value in plain.items()})
+    if isinstance(plain, list):
+        return Node(0, [tree_of(value) for value in plain])
+    return Node(0, plain, plain if isinstance(plain, str) else json.dumps(plain))
 
 
 def read_tree(path: Path) -> tuple[Node, list[Problem]]:
