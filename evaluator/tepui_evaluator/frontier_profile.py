@@ -216,10 +216,11 @@ class _Search:
         share = np.clip((self.goal[rows] - r_in) / np.where(bracketed, r_out - r_in, 1.0), 0.02, 0.98)
         share = np.where(step % 3 == 2, 0.5, share)
         inner = t_in + share * (t_out - t_in)
-        gained = np.maximum(last_r - self.previous_r[rows], 0.05 * self.goal[rows])
-        reach = np.abs(last_t - self.previous_t[rows]) * (self.goal[rows] - last_r) / gained * 1.05
+        gained = last_r - self.previous_r[rows]
+        flat = gained <= 0.05 * self.goal[rows]  # a secant would stall there
+        reach = np.abs(last_t - self.previous_t[rows]) * (self.goal[rows] - last_r) / np.where(flat, 1.0, gained) * 1.05
         limit = 2.0 * np.maximum(np.abs(last_t - self.t_hat[rows]), 0.01 * SCALE[self.slot[rows]])
-        outer = last_t + self.problems.side[rows] * np.minimum(np.maximum(reach, 1e-6), limit)
+        outer = last_t + self.problems.side[rows] * np.where(flat, limit, np.clip(reach, 1e-6, limit))
         return self._within(rows, np.where(bracketed, inner, outer))
 
     def run(self) -> None:
