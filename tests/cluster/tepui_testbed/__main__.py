@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from tepui_testbed.build import build, table
+from tepui_testbed.build import build
 from tepui_testbed.lifecycle import DEFAULT_NAME, down, folder_of, names, up, well
 from tepui_testbed.requirements import unavailable
 
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     if options.command == "status":
         return _status()
     if options.command == "build":
-        print(table(build()))
+        build()
         return 0
     if options.command == "down":
         print(f"{options.name}: {'ended' if down(options.name) else 'was not running'}")
