@@ -75,7 +75,7 @@ def _create(
 ) -> tuple[Child, ...]:
     if study.experiment.spec.suspend:
         return ()
-    trials = [] if reckoning.budget_spent else _trial_children(study, before, standings, now)
+    trials = [] if reckoning.starts_no_more else _trial_children(study, before, standings, now)
     analysis = [step.following] if step.following is not None and step.due_at <= now else []
     return (*analysis, *trials)
 

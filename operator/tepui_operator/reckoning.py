@@ -5,7 +5,9 @@ A trial is settled once the status lists it as completed or failed; from then on
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
+from tepui_operator.alike import CommonCause, common_cause
 from tepui_operator.analyses import AnalysisStep
 from tepui_operator.child import Child
 from tepui_operator.observed import Observed
@@ -41,6 +43,8 @@ class Reckoning:
     budget_hours: float | None
     idle: bool
     """No Job of a trial is at work."""
+    common_cause: CommonCause | None
+    """Why every trial would fail, where none has completed and those that failed say the same."""
 
     @property
     def budget_spent(self) -> bool:
@@ -48,10 +52,15 @@ class Reckoning:
         return self.budget_hours is not None and self.hours >= self.budget_hours
 
     @property
+    def starts_no_more(self) -> bool:
+        """Whether no further pod of a trial may start, for want of budget or of hope."""
+        return self.budget_spent or self.common_cause is not None
+
+    @property
     def concluded(self) -> bool:
         """Whether nothing more will be completed as things stand."""
         all_settled = self.counts.completed + self.counts.failed == self.counts.total
-        return all_settled or (self.idle and self.budget_spent)
+        return all_settled or (self.idle and self.starts_no_more)
 
 
 def reckon(
@@ -80,15 +89,17 @@ def reckon(
     )
     budget = study.experiment.spec.budget
     settled_hours = status.settled_gpu_hours + analyses.settled_hours
+    recent = (*status.failures, *failures)[-RECENT_FAILURES:]
     return Reckoning(
         settled=settled,
         counts=counts,
-        failures=(*status.failures, *failures)[-RECENT_FAILURES:],
+        failures=recent,
         failures_by_class=by_class,
         settled_hours=settled_hours + sum(s.hours for s in ended),
         hours=settled_hours + analyses.running_hours + sum(s.hours for s in standings),
         budget_hours=budget.gpu_hours if budget is not None else None,
         idle=all(s.following is not None or s.state in ("completed", "failed") for s in standings),
+        common_cause=None if counts.completed else common_cause(study, recent),
     )
 
 
@@ -150,21 +161,26 @@ def _why_complete(reckoning: Reckoning) -> tuple[str, str]:
 def _why_empty(reckoning: Reckoning) -> tuple[str, str]:
     if not reckoning.counts.failed:
         return "BudgetSpent", "the budget was spent before any trial completed"
+    if reckoning.common_cause is not None:
+        return "FailedAlike", str(reckoning.common_cause)
     return "NoTrialCompleted", f"all {reckoning.counts.failed} trials that ran failed"
 
 
 def _conditions(before: ExperimentStatus, phase: Phase, reason: str, message: str, now: float) -> tuple[Condition, ...]:
     """Conditions that hold now, and those that held before and no longer do."""
     kinds: tuple[ConditionType, ...] = ("Complete", "Failed", "Suspended")
-    conditions = []
-    for kind in kinds:
-        known = before.condition(kind)
-        if phase == kind:
-            since = known.last_transition_time if known is not None and known.status == "True" else rfc3339(now)
-            conditions.append(
-                Condition(type=kind, status="True", reason=reason, message=message, last_transition_time=since)
-            )
-        elif known is not None:
-            since = known.last_transition_time if known.status == "False" else rfc3339(now)
-            conditions.append(Condition(type=kind, status="False", reason=f"Not{kind}", last_transition_time=since))
-    return tuple(conditions)
+    conditions = [with_condition(before, kind, (reason, message) if phase == kind else None, now) for kind in kinds]
+    return tuple(c for c in (*conditions, before.condition("Stalled")) if c is not None)
+
+
+def with_condition(
+    before: ExperimentStatus, kind: ConditionType, why: tuple[str, str] | None, now: float
+) -> Condition | None:
+    """A condition that holds for a reason with a message, or that does not hold; None where it never did."""
+    known = before.condition(kind)
+    if why is None and known is None:
+        return None
+    value: Literal["True", "False"] = "False" if why is None else "True"
+    since = known.last_transition_time if known is not None and known.status == value else rfc3339(now)
+    reason, message = why or (f"Not{kind}", "")
+    return Condition(type=kind, status=value, reason=reason, message=message, last_transition_time=since)

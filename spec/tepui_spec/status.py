@@ -11,7 +11,7 @@ from tepui_spec.headline import Headline
 from tepui_spec.outcome import Outcome
 
 Phase = Literal["Pending", "Running", "Suspended", "Complete", "Failed"]
-ConditionType = Literal["Complete", "Failed", "Suspended"]
+ConditionType = Literal["Complete", "Failed", "Suspended", "Stalled"]
 Stage = Literal["train", "evaluate", "analyse"]
 
 RECENT_FAILURES = 20
@@ -29,7 +29,7 @@ Indexes = Annotated[
 
 
 class Condition(Section):
-    """As in a batch/v1 Job."""
+    """As in a batch/v1 Job; beside its types, Stalled: on a cluster, something that a person must mend holds it up."""
 
     type: ConditionType
     status: Literal["True", "False"]
