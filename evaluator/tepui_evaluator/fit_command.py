@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tepui_evaluator.point_table import Columns
     from tepui_evaluator.points import Points
-    from tepui_spec.law import ByValue, Difference, Law
+    from tepui_spec.law import ByValue, Difference, Law, LawTable, Sampled, Spread
 
 _DESCRIPTION = """\
 Fit e_DS = k * e_US**alpha + e_IR to a table with a row per model. Errors are fractions in [0, 1].
@@ -43,6 +43,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--x-se", metavar="COL", help="column of standard errors of x")
     parser.add_argument("--y-se", metavar="COL", help="column of standard errors of y (test images and support seeds)")
+    parser.add_argument("--x-n", metavar="COL", help="instead of --x-se: column of numbers of test images of x")
+    parser.add_argument("--y-n", metavar="COL", help="instead of --y-se: column of numbers of test images of y")
+    parser.add_argument("--y-seed-var", metavar="COL", help="with --y-n: column of variances of y over support seeds")
+    parser.add_argument("--y-seeds", metavar="COL", help="with --y-n: column of numbers of support seeds averaged in y")
     parser.add_argument("--group", metavar="COL", help="column that labels related models (architecture and recipe)")
     parser.add_argument(
         "--by", metavar="COL", nargs="+", action="extend", default=[], help="columns to fit separate laws by"
@@ -52,6 +56,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--at", type=float, metavar="X", help="also predict at this upstream error, a fraction")
     parser.add_argument("--target", type=float, metavar="Y", help="also find the upstream error needed for this error")
     parser.add_argument("--compare", action="store_true", help="also tell which groups of --by differ in e_IR")
+    parser.add_argument(
+        "--sampled",
+        action="store_true",
+        help="also tell how good the published fits are by the number of models sampled",
+    )
     parser.add_argument("--confidence", type=float, default=0.95, metavar="C", help="of the intervals (default 0.95)")
     parser.add_argument("--json", action="store_true", help="print the laws as JSON")
     parser.set_defaults(run=run)
@@ -61,26 +70,36 @@ def run(args: argparse.Namespace) -> int:
     """Print the laws of the table; ValueError for anything wrong with it."""
     from tepui_evaluator.laws import fit_laws
     from tepui_evaluator.point_table import read_table, split_points
+    from tepui_evaluator.sampled import sampled_errors
     from tepui_evaluator.what_if import check_target, differences
     from tepui_spec.law import LawTable
 
     if args.target is not None:
         check_target(args.target)
-    if args.y_se is not None and len(args.y) > 1:
-        raise ValueError(f"--y-se {args.y_se} goes with one --y, but there are {len(args.y)}")
+    for option in ("y_se", "y_n", "y_seed_var", "y_seeds"):
+        if (column := getattr(args, option)) is not None and len(args.y) > 1:
+            raise ValueError(f"--{option.replace('_', '-')} {column} goes with one --y, but there are {len(args.y)}")
     table = read_table(args.table)
     laws: list[Law] = []
+    sampled: list[Sampled] = []
     for y in args.y:
         label: dict[str, ByValue] = {"y": y} if len(args.y) > 1 else {}
         for by, points in split_points(table, _columns(args, y)):
-            fitted = fit_laws(points, confidence=args.confidence, by={**label, **by}, at=args.at)
+            label_by = {**label, **by}
+            fitted = fit_laws(points, confidence=args.confidence, by=label_by, at=args.at)
             laws += [_with_needed(law, points, args.target) for law in fitted]
-    compared = differences(laws) if args.compare else ()
-    if args.json:
-        sys.stdout.write(LawTable(laws=tuple(laws), differences=compared).model_dump_json(indent=2) + "\n")
-    else:
-        sys.stdout.write(text(laws, compared))
+            sampled += sampled_errors(points, by=label_by) if args.sampled else ()
+    found = LawTable(laws=tuple(laws), differences=differences(laws) if args.compare else (), sampled=tuple(sampled))
+    sys.stdout.write(_json(found) if args.json else text(found))
     return 0
+
+
+def _json(found: LawTable) -> str:
+    """The table; what only an option asks for is there only where it was asked for."""
+    optional = {"predict", "needed"}
+    unasked = {name for name in optional if all(getattr(law, name) is None for law in found.laws)}
+    empty = {name: True for name in ("differences", "sampled") if not getattr(found, name)}
+    return found.model_dump_json(indent=2, exclude={"laws": {"__all__": unasked}, **empty}) + "\n"
 
 
 def _columns(args: argparse.Namespace, y: str) -> Columns:
@@ -91,6 +110,10 @@ def _columns(args: argparse.Namespace, y: str) -> Columns:
         y=y,
         x_se=args.x_se,
         y_se=args.y_se,
+        x_n=args.x_n,
+        y_n=args.y_n,
+        y_seed_variance=args.y_seed_var,
+        y_seeds=args.y_seeds,
         group=args.group,
         by=tuple(args.by),
         accuracy=args.accuracy,
@@ -107,13 +130,16 @@ def _with_needed(law: Law, points: Points, target: float | None) -> Law:
     return law.model_copy(update={"needed": needed(points, law, target)})
 
 
-def text(laws: Sequence[Law], compared: Sequence[Difference] = ()) -> str:
+def text(found: LawTable) -> str:
     """The laws as aligned text: per group its points and rank correlation, a line per law, then the reasons."""
     lines: list[str] = []
-    for start in range(0, len(laws), 4):
-        lines += [*_group_lines(laws[start : start + 4]), ""]
-    if compared:
-        lines += ["differences in e_IR:", *(_difference(d) for d in compared), ""]
+    for start in range(0, len(found.laws), 4):
+        lines += [*_group_lines(found.laws[start : start + 4]), ""]
+    if found.differences:
+        lines += ["differences in e_IR:", *(_difference(d) for d in found.differences), ""]
+    if found.sampled:
+        lines += ["fit and held-out error by the number of models sampled (median, 10th to 90th percentile):"]
+        lines += [*(_sampled(s) for s in found.sampled), ""]
     return "\n".join([*lines, _FOOTNOTE, ""])
 
 
@@ -126,6 +152,14 @@ def _difference(d: Difference) -> str:
     ends = "" if d.interval is None else f" [{d.interval[0]:+.3f}, {d.interval[1]:+.3f}]"
     verdict = "they differ" if d.differ == "yes" else "no difference shown"
     return f"  {d.law}: ({_label(d.a)}) - ({_label(d.b)}): {shown}{ends}, {verdict}"
+
+
+def _sampled(s: Sampled) -> str:
+    def shown(spread: Spread | None) -> str:
+        return "-" if spread is None else f"{spread.median:.4f} [{spread.low:.4f}, {spread.high:.4f}]"
+
+    errors = f"fit {shown(s.fit_error)}, held-out {shown(s.prediction_error)}"
+    return f"  {s.law} ({_label(s.by)}), {s.models} models, {s.samples} samples: {errors}"
 
 
 def _group_lines(laws: Sequence[Law]) -> list[str]:

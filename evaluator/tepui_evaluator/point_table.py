@@ -6,13 +6,13 @@ import csv
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tepui_evaluator.points import Points, make_points
+from tepui_evaluator.points import FloatArray, IntArray, Points, at_least, make_points, measurement_se
 from tepui_spec.law import ByValue
 
 _ACCURACY = re.compile(r"(^|[^a-z])(acc|accuracy|top[-_ ]?1)([^a-z]|$)", re.IGNORECASE)
@@ -21,12 +21,21 @@ _ERROR = re.compile(r"(^|[^a-z])(err|error|loss[-_ ]?rate)([^a-z]|$)", re.IGNORE
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold what, and in which unit."""
+    """Which columns hold what, and in which unit.
+
+    Noise is told by standard errors (`x_se`, `y_se`) or by what they are made of (`points.measurement_se`): numbers of
+    test images (`x_n`, `y_n`), and downstream the variance of a model's error over its support seeds
+    (`y_seed_variance`) with the number of seeds that its error is the mean of (`y_seeds`).
+    """
 
     x: str
     y: str
     x_se: str | None = None
     y_se: str | None = None
+    x_n: str | None = None
+    y_n: str | None = None
+    y_seed_variance: str | None = None
+    y_seeds: str | None = None
     group: str | None = None
     by: tuple[str, ...] = ()
     accuracy: bool = False
@@ -96,11 +105,13 @@ def split_points(table: Table, columns: Columns) -> list[tuple[dict[str, ByValue
         rows_by_key.setdefault(key, []).append(row)
     everything = _points(table, columns)
     return [
-        (_by(columns.by, key), everything.take(np.array(rows, dtype=np.int64))) for key, rows in rows_by_key.items()
+        (_by(columns.by, key), _with_counts(everything.take(rows), rows, table, columns))
+        for key, rows in ((key, np.array(rows, dtype=np.int64)) for key, rows in rows_by_key.items())
     ]
 
 
 def _points(table: Table, columns: Columns) -> Points:
+    """All rows, without standard errors made from counts: those are pooled over the models of one group."""
     return make_points(
         table[columns.x],
         table[columns.y],
@@ -110,6 +121,23 @@ def _points(table: Table, columns: Columns) -> Points:
         names=(columns.x, columns.y, columns.x_se or "x_se", columns.y_se or "y_se"),
         accuracy=columns.accuracy,
         percent=columns.percent,
+    )
+
+
+def _with_counts(points: Points, rows: IntArray, table: Table, columns: Columns) -> Points:
+    """The points of these rows, their standard errors made from test counts and support seeds where those are named."""
+
+    def column(name: str | None, least: float) -> FloatArray | None:
+        return None if name is None else at_least(table[name], name, least)[rows]
+
+    x_n, y_n, seeds = (column(name, 1.0) for name in (columns.x_n, columns.y_n, columns.y_seeds))
+    variance = column(columns.y_seed_variance, 0.0)
+    if variance is not None and columns.percent:
+        variance = variance * 1e-4
+    return replace(
+        points,
+        x_se=points.x_se if x_n is None else measurement_se(points.x, x_n),
+        y_se=points.y_se if y_n is None else measurement_se(points.y, y_n, variance, 1.0 if seeds is None else seeds),
     )
 
 
@@ -131,12 +159,13 @@ def _by(names: Sequence[str], key: tuple[Any, ...]) -> dict[str, ByValue]:
 
 
 def _check_columns(table: Table, columns: Columns) -> None:
-    wanted = [columns.x, columns.y, columns.x_se, columns.y_se, columns.group, *columns.by]
-    for name in wanted:
+    noise = [columns.x_se, columns.y_se, columns.x_n, columns.y_n, columns.y_seed_variance, columns.y_seeds]
+    for name in [columns.x, columns.y, *noise, columns.group, *columns.by]:
         if name is not None and name not in table:
             near = difflib.get_close_matches(name, table, n=3, cutoff=0.5)
             hint = f"; nearest: {', '.join(near)}" if near else ""
             raise ValueError(f'no column "{name}"{hint}; the table has: {", ".join(table)}')
+    _check_noise(columns)
     if columns.x == columns.y:
         raise ValueError(f'--x and --y both name column "{columns.x}"')
     for name in (columns.x, columns.y):
@@ -144,3 +173,15 @@ def _check_columns(table: Table, columns: Columns) -> None:
             raise ValueError(f'column "{name}" holds accuracies by its name; pass --accuracy, or a column of errors')
         if columns.accuracy and _ERROR.search(name) and not _ACCURACY.search(name):
             raise ValueError(f'column "{name}" holds errors by its name; leave out --accuracy')
+
+
+def _check_noise(columns: Columns) -> None:
+    for se, n, axis in ((columns.x_se, columns.x_n, "x"), (columns.y_se, columns.y_n, "y")):
+        if se is not None and n is not None:
+            raise ValueError(f"--{axis}-se {se} and --{axis}-n {n} both tell the noise of {axis}; give one of them")
+    seeds = {"--y-seed-var": columns.y_seed_variance, "--y-seeds": columns.y_seeds}
+    given = [option for option, name in seeds.items() if name is not None]
+    if given and columns.y_n is None:
+        raise ValueError(f"{given[0]} {seeds[given[0]]} needs the number of test images as well: --y-n")
+    if given and len(given) < len(seeds):
+        raise ValueError(f"{given[0]} {seeds[given[0]]} needs {next(o for o in seeds if o not in given)} beside it")

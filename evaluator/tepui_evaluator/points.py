@@ -79,13 +79,14 @@ def make_points(
 
 
 def measurement_se(
-    error: FloatArray, test_n: FloatArray, seed_variance: FloatArray | None = None, seeds: float = 1.0
+    error: FloatArray, test_n: FloatArray, seed_variance: FloatArray | None = None, seeds: float | FloatArray = 1.0
 ) -> FloatArray:
     """Standard errors (N,) of few-shot errors (N,): binomial plus pooled support-seed variance.
 
     `test_n` (N,): test images. `seed_variance` (N,): sample variance of a model's error over its `seeds`
-    support seeds, whose mean is `error`; it is pooled over models, because a variance of three numbers is
-    too noisy to weight by, and leaving it out costs most of the coverage where it dominates (docs/statistics.md).
+    support seeds (one number, or (N,)), whose mean is `error`; it is pooled over models, because a variance of
+    three numbers is too noisy to weight by, and leaving it out costs most of the coverage where it dominates
+    (docs/statistics.md).
     The binomial part is that of the Agresti-Coull estimate, so that an error of 0 does not claim to be exact.
     Support seeds share the test images, so the part of the binomial variance in `seed_variance` is not
     removed: the result is conservative.
@@ -95,6 +96,17 @@ def measurement_se(
     if seed_variance is not None and seed_variance.size:
         variance = variance + float(np.mean(seed_variance)) / seeds
     return np.asarray(np.sqrt(variance))
+
+
+def at_least(values: ArrayLike, name: str, least: float) -> FloatArray:
+    """A column (N,) of numbers; ValueError naming column, row and value for one below `least`."""
+    column = _numbers(values, name)
+    bad = np.flatnonzero(column < least)
+    if bad.size:
+        raise ValueError(
+            f'column "{name}", row {bad[0] + 1}: {column[bad[0]]:g} is too small; it is {least:g} at least'
+        )
+    return column
 
 
 def _numbers(values: ArrayLike, name: str) -> FloatArray:

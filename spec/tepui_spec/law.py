@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 LawKind = Literal["frontier", "average", "hull", "all_points"]
+PublishedKind = Literal["hull", "all_points"]
 Identified = Literal["yes", "at_most", "weak", "no"]
 ByValue = str | int | float
 
@@ -148,10 +149,37 @@ class Difference(_Frozen):
     differ: Literal["yes", "unknown"] = Field(description="yes: the interval excludes 0; it never shows equality")
 
 
+class Spread(_Frozen):
+    """A number over random samples."""
+
+    median: NonNegative = Field(description="its median")
+    low: NonNegative = Field(description="its 10th percentile")
+    high: NonNegative = Field(description="its 90th percentile")
+
+
+class Sampled(_Frozen):
+    """How well a law as published is fitted, and predicts, from a number of randomly sampled models.
+
+    The better models upstream are held out (`HeldOut`); samples are drawn from the rest. Errors are root mean squared
+    differences of downstream error: over the points fitted, and over the held-out models (for law hull: the hull's
+    vertices among them).
+    """
+
+    law: PublishedKind = Field(description="which law as published")
+    by: dict[str, ByValue] = Field(default_factory=dict, description="which group of points")
+    models: int = Field(ge=0, description="models in a sample")
+    samples: int = Field(ge=0, description="samples that carried a law")
+    fit_error: Spread | None = Field(description="on the points fitted; None where no sample carried a law")
+    prediction_error: Spread | None = Field(description="on the held-out models; None also where there are none")
+
+
 class LawTable(_Frozen):
     """What `tepui fit --json` prints."""
 
     laws: tuple[Law, ...] = Field(description="laws of all groups, in the order of the table's groups")
     differences: tuple[Difference, ...] = Field(
         default=(), description="of e_IR between all pairs of groups, frontier and average laws, where asked for"
+    )
+    sampled: tuple[Sampled, ...] = Field(
+        default=(), description="errors of the published laws by the number of models sampled, where asked for"
     )

@@ -12,6 +12,7 @@ import pytest
 from tepui_evaluator.fit_command import register
 
 GOLDEN = Path(__file__).with_name("fit_messages.txt")
+COUNTED = "err_up,err_down,n,v,r\n0.2,0.3,500,1e-4,3\n0.4,0.35,500,1e-4,3\n0.6,0.5,500,1e-4,3\n0.8,0.7,500,1e-4,3\n"
 GOOD = "model,err_up,err_down,se\na,0.2,0.3,0.01\nb,0.4,0.35,0.01\nc,0.6,0.5,0.01\nd,0.8,0.7,0.01\n"
 DEFAULT = ("--x", "err_up", "--y", "err_down")
 
@@ -33,6 +34,15 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "text": (GOOD.replace("0.7,", "good,"), DEFAULT),
     "standard error negative": (GOOD.replace("0.7,0.01", "0.7,-0.01"), (*DEFAULT, "--y-se", "se")),
     "standard error huge": (GOOD.replace("0.7,0.01", "0.7,0.9"), (*DEFAULT, "--y-se", "se")),
+    "test count of 0": (COUNTED.replace("0.7,500", "0.7,0"), (*DEFAULT, "--y-n", "n")),
+    "test count and standard error": (COUNTED, (*DEFAULT, "--y-n", "n", "--y-se", "v")),
+    "seed variance without test count": (COUNTED, (*DEFAULT, "--y-seed-var", "v", "--y-seeds", "r")),
+    "seed variance without seeds": (COUNTED, (*DEFAULT, "--y-n", "n", "--y-seed-var", "v")),
+    "seed variance negative": (
+        COUNTED.replace("0.7,500,1e-4", "0.7,500,-1e-4"),
+        (*DEFAULT, "--y-n", "n", "--y-seed-var", "v", "--y-seeds", "r"),
+    ),
+    "missing count column": (COUNTED, (*DEFAULT, "--x-n", "nn")),
     "confidence in percent": (GOOD, (*DEFAULT, "--confidence", "95")),
     "one standard error for two columns": (GOOD, ("--x", "err_up", "--y", "err_down", "se", "--y-se", "se")),
     "target outside": (GOOD, (*DEFAULT, "--target", "15")),

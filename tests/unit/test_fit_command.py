@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tepui_evaluator.fit_command import register
+from tepui_evaluator.points import measurement_se
 from tepui_evaluator.simulation import SCENARIOS, simulate
 from tepui_spec.law import LawTable
 
@@ -109,3 +110,63 @@ def test_fit_imports_nothing_heavy() -> None:
         "assert not {'torch', 'pandas', 'pyarrow', 'scipy.stats', 'scipy.optimize'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_counts_and_seeds_make_the_standard_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Test counts and support-seed variance give the same laws as the standard errors made from them, by group."""
+    points = simulate(SCENARIOS[1], np.random.default_rng(0))
+    variance = np.random.default_rng(1).exponential(1e-4, 40)
+    n = np.full(40, 2000.0)
+    x_se, y_se = measurement_se(points.x, n), measurement_se(points.y, n, variance, 3.0)
+    columns = {"x": points.x, "y": points.y, "n": n, "var": variance, "r": np.full(40, 3), "x_se": x_se, "y_se": y_se}
+    pq.write_table(pa.table(columns), tmp_path / "points.parquet")
+    printed = []
+    counts = ("--x-n", "n", "--y-n", "n", "--y-seed-var", "var", "--y-seeds", "r")
+    for noise in (counts, ("--x-se", "x_se", "--y-se", "y_se")):
+        fit(str(tmp_path / "points.parquet"), "--x", "x", "--y", "y", *noise, "--json")
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+
+
+def test_percent_reaches_every_noise_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same study in percent, its variance in squared percent, gives the same laws."""
+    points = simulate(SCENARIOS[1], np.random.default_rng(0))
+    n, variance = np.full(40, 2000.0), np.full(40, 1e-4)
+    printed = []
+    for scale, percent in ((1.0, ()), (100.0, ("--percent",))):
+        columns = {"x": points.x * scale, "y": points.y * scale, "n": n, "var": variance * scale**2, "r": n * 0 + 3}
+        pq.write_table(pa.table(columns), tmp_path / "points.parquet")
+        counts = ("--x-n", "n", "--y-n", "n", "--y-seed-var", "var", "--y-seeds", "r")
+        fit(str(tmp_path / "points.parquet"), "--x", "x", "--y", "y", *counts, *percent, "--json")
+        printed.append(LawTable.model_validate_json(capsys.readouterr().out).laws[0])
+    assert printed[0].interval.e_ir == pytest.approx(printed[1].interval.e_ir, rel=1e-6)
+
+
+def test_json_holds_what_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without options the laws alone; --at adds predict, --sampled the errors by number of models."""
+    pq.write_table(pa.table(_table()), tmp_path / "points.parquet")
+    columns = (str(tmp_path / "points.parquet"), "--x", "x", "--y", "y", "--by", "task", "--json")
+    fit(*columns)
+    plain = json.loads(capsys.readouterr().out)
+    assert list(plain) == ["laws"]
+    shape = {
+        "law",
+        "by",
+        "n",
+        "groups",
+        "e_ir",
+        "k",
+        "alpha",
+        "interval",
+        "confidence",
+        "identified",
+        "reason",
+        "heldout",
+    }
+    assert shape <= set(plain["laws"][0])
+    assert "predict" not in plain["laws"][0]
+    fit(*columns, "--at", "0.1", "--sampled")
+    more = json.loads(capsys.readouterr().out)
+    assert list(more) == ["laws", "sampled"]
+    assert more["laws"][0]["predict"]["x"] == 0.1
+    assert [s["law"] for s in more["sampled"] if s["by"] == {"task": "pets"}].count("hull") == 8
