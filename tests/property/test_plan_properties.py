@@ -106,17 +106,21 @@ def test_parallelism_is_never_exceeded(outcomes: list[Outcome], picks: list[int]
 
 @given(OUTCOMES, PICKS)
 def test_every_sequence_of_outcomes_ends(outcomes: list[Outcome], picks: list[int]) -> None:
-    """Any study ends: each trial completed or failed for good, and a final analysis of those that completed."""
+    """Any study ends: each trial completed or failed for good, and a final analysis of those that completed.
+
+    Only where all that ran failed alike are there trials that were never begun.
+    """
     world = World(study_of())
     made = run_to_the_end(world, outcomes, picks)
     completed, failed = (parse_indexes(t) for t in (made.status.completed_trials, made.status.failed_trials))
-    assert len(completed) + len(failed) == 8
+    reasons = {condition.reason for condition in made.status.conditions}
+    assert len(completed) + len(failed) == 8 or (reasons == {"FailedAlike"} and not completed and len(failed) >= 3)
     assert not completed & failed
     if made.status.phase == "Complete":
         assert made.status.analysis.final
         assert made.status.analysis.trials == len(completed) > 0
     else:
-        assert not completed or made.status.condition("Failed").reason == "AnalysisFailed"  # type: ignore[union-attr]
+        assert not completed or reasons == {"AnalysisFailed"}
 
 
 @given(OUTCOMES, PICKS)

@@ -152,6 +152,15 @@ def test_prune_keeps_what_it_is_told(storage: Storage) -> None:
     assert newest_intact(storage, TRIAL) is not None
 
 
+def test_prune_takes_what_a_killed_first_write_left(storage: Storage) -> None:
+    """A checkpoint whose only file was never finished goes too, though nothing in it counts as data."""
+    folder = file_of(storage, 15, MODEL_NAME).parent
+    folder.mkdir()
+    (folder / ".model.safetensors.tmp").write_bytes(b"half")
+    prune(storage, TRIAL, [30])
+    assert [entry.name for entry in folder.parent.iterdir()] == [file_of(storage, 30, MODEL_NAME).parent.name]
+
+
 def test_withdrawn_checkpoint_is_none(storage: Storage) -> None:
     """Before files are replaced their manifest goes."""
     withdraw(storage, TRIAL, 30)

@@ -115,6 +115,56 @@ def test_evaluation_has_retries_of_its_own() -> None:
     assert ("evaluate", 0, 1) in names(planned(study, failed))
 
 
+@pytest.mark.parametrize("outcome", [Outcome.CONFIGURATION, Outcome.DATA])
+def test_trials_that_fail_alike_end_the_study(outcome: Outcome) -> None:
+    """Three trials that fail for one reason, and none that completed: no fourth is tried, and the status says why."""
+    study = study_of(parallelism=1)
+    two = [job(study, index, outcome=outcome) for index in (0, 1)]
+    assert names(planned(study, *two)) == [("train", 3, 0)]
+    made = planned(study, *two, job(study, 3, outcome=outcome))
+    assert (names(made), made.status.phase) == ([], "Failed")
+    (condition,) = made.status.conditions
+    assert condition.reason == "FailedAlike"
+    assert f"3 trials failed alike and none completed, so no more were started: {outcome} in train" in condition.message
+    assert f"it was {outcome}" in condition.message
+
+
+def test_what_fails_alike_waits_for_pods_at_work() -> None:
+    """A trial that is still at work may complete, and then the others may too."""
+    study = study_of(parallelism=2)
+    failed = [job(study, index, "evaluate", Outcome.DATA) for index in (0, 1, 3)]
+    made = planned(study, *failed, job(study, 2, "evaluate"))
+    assert (names(made), made.finished) == ([], False)
+    study = study_of(parallelism=2, sweep={"grid": {"model": ["tiny"], "seed": [0, 1, 2, 3, 4]}})
+    failed = [job(study, index, "evaluate", Outcome.DATA) for index in (0, 1, 2)]
+    done = job(study, 3, "evaluate", Outcome.SUCCEEDED)
+    assert names(planned(study, *failed, done)) == [("train", 4, 0)]
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [{"message": "another"}, {"outcome": Outcome.DIVERGED}, {"stage": "evaluate"}],
+    ids=["message", "class", "stage"],
+)
+def test_other_failures_say_nothing_of_the_rest(difference: dict[str, Any]) -> None:
+    """Two trials alike and one that failed in another way: the study goes on."""
+    study = study_of(parallelism=1)
+    other = replace(job(study, 3, outcome=Outcome.DATA), **difference)
+    two = [job(study, index, outcome=Outcome.DATA) for index in (0, 1)]
+    assert names(planned(study, *two, other)) == [("train", 2, 0)]
+
+
+def test_one_model_that_cannot_be_built_ends_no_study_of_several() -> None:
+    """The same words of one model's trials are no reason to leave out another's; those of two models are."""
+    grid = {"grid": {"model": ["tiny", "vit_tiny_patch16_224"], "seed": [0, 1, 2, 3]}}
+    study = study_of(parallelism=1, sweep=grid)
+    failed = [job(study, index, outcome=Outcome.CONFIGURATION) for index in range(4)]
+    made = planned(study, *failed)
+    assert made.create[0].trial is not None
+    assert made.create[0].trial.config.model.name == "vit_tiny_patch16_224"
+    assert planned(study, *failed, job(study, 4, outcome=Outcome.CONFIGURATION)).finished
+
+
 def all_done(study: Study, outcome: Outcome = Outcome.SUCCEEDED) -> list[ObservedJob]:
     """Evaluation Jobs of all trials."""
     return [job(study, index, "evaluate", outcome) for index in range(len(study.trials))]

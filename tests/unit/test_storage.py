@@ -74,6 +74,17 @@ def test_remove_takes_a_folder_whole(storage: Storage) -> None:
     assert storage.list() == ["ab"]
 
 
+def test_a_killed_removal_is_finished_by_the_next(tmp_path: Path) -> None:
+    """What was renamed to be removed and is still there goes with the next folder beside it."""
+    storage = Storage(str(tmp_path))
+    storage.write("a/1", b"x")
+    storage.write("b/1", b"x")
+    (tmp_path / "a").rename(tmp_path / ".a.tmp")
+    (tmp_path / ".c.parquet.tmp").write_bytes(b"being written")
+    storage.remove("b")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".c.parquet.tmp"]
+
+
 def test_missing_is_file_not_found_and_names_the_path(storage: Storage) -> None:
     """Reading or removing what is not there is FileNotFoundError with the full place."""
     storage.write("file", b"x")

@@ -113,7 +113,11 @@ def withdraw(storage: Storage, trial: str, step: int) -> None:
 
 def prune(storage: Storage, trial: str, keep: Iterable[int]) -> None:
     """Remove all checkpoints, finished or not, but those of the steps in `keep`."""
-    paths = storage.list(layout.checkpoints_dir(trial))
+    folder = layout.checkpoints_dir(trial)
+    paths = storage.list(folder)
+    local = storage.local_path(folder)
+    if local is not None and local.is_dir():  # a killed first write leaves a folder in which nothing is listed
+        paths += [f"{folder}/{entry.name}/{MANIFEST_NAME}" for entry in local.iterdir()]
     for step in sorted({step for path in paths if (step := step_of(path)) is not None} - set(keep)):
         withdraw(storage, trial, step)
         storage.remove(step_dir(trial, step))

@@ -62,7 +62,7 @@ class LocalFolder:
             return [file.relative_to(self._root).as_posix() for file in _files(target)] if target.is_dir() else []
 
     def remove(self, path: str) -> None:
-        """A folder goes by rename first, so that nobody sees half of it."""
+        """A folder goes by rename first, so that nobody sees half of it; with it go those whose removal was killed."""
         target = self._root / path
         with faults_of(target, "remove"):
             if not target.is_dir() or target.is_symlink():
@@ -73,6 +73,8 @@ class LocalFolder:
                     shutil.rmtree(doomed)
                 target.rename(doomed)
                 shutil.rmtree(doomed)
+                for debris in filter(Path.is_dir, target.parent.glob(".*.tmp")):
+                    shutil.rmtree(debris, ignore_errors=True)
             _sync_folder(target.parent)
 
 
