@@ -39,6 +39,8 @@ class ObservedJob:
     """A queue decides when its pods run."""
     started_at: float | None = None
     """When its pods began to hold their resources, seconds since the epoch."""
+    held_before_s: float = 0.0
+    """Seconds for which they held them before it was last suspended."""
     ended_at: float | None = None
     outcome: Outcome | None = None
     """None while it has not ended."""
@@ -58,8 +60,9 @@ class ObservedJob:
     def held_s(self, now: float) -> float:
         """Seconds for which its pods have held their resources."""
         if self.started_at is None:
-            return 0.0
-        return max(0.0, (self.ended_at if self.ended_at is not None else now) - self.started_at)
+            return self.held_before_s
+        until = self.ended_at if self.ended_at is not None else now
+        return self.held_before_s + max(0.0, until - self.started_at)
 
 
 @dataclass(frozen=True, slots=True)

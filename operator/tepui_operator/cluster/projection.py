@@ -58,6 +58,10 @@ class JobRecord:
     waiting: bool = False
     """It should have pods, and none is ready."""
     deleting: bool = False
+    began_at: float | None = None
+    """When its pods were first seen ready, by this process: `started_at` counts from when they were wanted."""
+    held_s: float = 0.0
+    """How long its pods held resources before it was last suspended, as far as this process saw it."""
 
 
 @dataclass(frozen=True, slots=True)

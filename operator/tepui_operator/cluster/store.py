@@ -1,5 +1,6 @@
 """What the watches have brought in: studies, and the Jobs of each that still matter."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -12,12 +13,13 @@ Key = tuple[str, str]
 class Store:
     """Records by key. `on_change` gets the key of a study that should be looked at again."""
 
-    def __init__(self, on_change: Callable[[Key], None]) -> None:
+    def __init__(self, on_change: Callable[[Key], None], now: Callable[[], float] = time.time) -> None:
         self.specs: dict[Key, SpecRecord] = {}
         self._jobs: dict[str, dict[str, JobRecord]] = {}
         """By the UID of the study, then by name: a Job is adopted by nothing else."""
         self._owners: dict[Key, str] = {}
         self._on_change = on_change
+        self._now = now
 
     def put_spec(self, record: SpecRecord) -> None:
         """A study as the API server has it. A change of its status alone is our own doing."""
@@ -39,6 +41,8 @@ class Store:
         """A Job as the API server has it."""
         jobs = self._jobs.setdefault(record.owner, {})
         before = jobs.get(record.name)
+        if before is not None and before.uid == record.uid:
+            record = _with_times(before, record, self._now())
         jobs[record.name] = record
         self._owners[record.namespace, record.name] = record.owner
         if before is None or _matters(before, record):
@@ -82,4 +86,21 @@ class Store:
 
 def _matters(before: JobRecord, after: JobRecord) -> bool:
     """Whether a plan could be another one: that pods have begun, or are ready, changes none."""
-    return replace(before, started_at=None, waiting=False) != replace(after, started_at=None, waiting=False)
+    return _without_times(before) != _without_times(after)
+
+
+def _without_times(record: JobRecord) -> tuple[object, ...]:
+    return (record.uid, record.end, record.suspended, record.deleting, record.queued, record.history)
+
+
+def _with_times(before: JobRecord, after: JobRecord, now: float) -> JobRecord:
+    """What only a watcher knows of a Job: since when its pods hold resources, and how long they did before."""
+    began_at, held_s = before.began_at, before.held_s
+    if after.suspended and began_at is not None:
+        held_s += now - began_at
+        began_at = None
+    elif before.waiting and not after.waiting and after.end is None and not after.suspended:
+        began_at = began_at or now
+    if began_at is None and not held_s:
+        return after
+    return replace(after, began_at=began_at, held_s=held_s)

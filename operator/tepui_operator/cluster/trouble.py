@@ -48,9 +48,12 @@ def refused(status: ExperimentStatus, why: str, generation: int, now: float) -> 
     return with_trouble(status.model_copy(update=update), trouble, now)
 
 
-def why_waiting(job: str, pods: Iterable[PodRecord]) -> Trouble:
-    """Why a Job that has been there for a while has no pod that is ready."""
-    pods = list(pods)
+def why_waiting(job: str, pods: Iterable[PodRecord]) -> Trouble | None:
+    """Why a Job that has been there for a while has no pod that is ready; None where its pods have just ended."""
+    all_pods = list(pods)
+    pods = [pod for pod in all_pods if pod.phase not in ("Succeeded", "Failed")]
+    if all_pods and not pods:
+        return None
     if not pods:
         return Trouble("NoPod", f"Job {job} gets no pod: `kubectl describe job {job}` says why")
     told = next((pod for pod in pods if pod.reason), pods[0])
