@@ -14,7 +14,8 @@ from tepui_spec.crd import custom_resource_definition
 from tepui_spec.schema import experiment_schema, node_at
 from tepui_spec.yaml_text import to_yaml
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "crd.yaml"
+GOLDEN = Path(__file__).parents[2] / "charts" / "tepui" / "files" / "experimentspecs.yaml"
+"""What the chart installs."""
 CRD = custom_resource_definition()
 VERSION = CRD["spec"]["versions"][0]
 ROOT = VERSION["schema"]["openAPIV3Schema"]
