@@ -4,31 +4,18 @@ import numpy as np
 import pytest
 
 from tepui_evaluator.hull import lower_hull
+from tepui_evaluator.published import PUBLISHED, exact_points
 from tepui_evaluator.saturation import ALPHA_MAX, fit_power
-
-# k, alpha, e_IR of the hull's and of the all-points fit for JFT at 25 shots, read off the published figure
-PUBLISHED = {
-    "pets": ((0.865, 9.8, 0.041), (0.90, 6.95, 0.078)),
-    "cifar100": ((0.573, 3.79, 0.100), (0.613, 3.25, 0.162)),
-    "imagenet": ((0.795, 3.24, 0.123), (0.857, 1.69, 0.060)),
-    "cars": ((0.926, 10.2, 0.048), (1.068, 8.1, 0.075)),
-    "dtd": ((0.410, 4.0, 0.203), (0.489, 6.4, 0.295)),
-    "caltech": ((0.330, 8.5, 0.058), (0.497, 10.2, 0.091)),
-    "uc_merced": ((0.144, 6.2, 0.034), (0.280, 8.55, 0.065)),
-}
 
 
 @pytest.mark.parametrize("task", PUBLISHED)
 def test_published_laws_are_recovered(task: str) -> None:
-    """From points on the published hull and scattered evenly about the published all-points law, both come back."""
-    (k_hull, alpha_hull, e_hull), (k, alpha, e_ir) = PUBLISHED[task]
-    x = np.linspace(0.45, 1.0, 400)  # upstream errors of the paper's models on JFT
-    on_hull = e_hull + k_hull * x**alpha_hull
-    scatter = np.where(np.arange(400) % 2 == 0, 1.0, -1.0) * 0.02
-    hull_fit = fit_power(x[lower_hull(x, on_hull)], on_hull[lower_hull(x, on_hull)])
-    assert (hull_fit.k[0], hull_fit.alpha[0], hull_fit.c[0]) == pytest.approx(PUBLISHED[task][0], rel=1e-5)
-    all_fit = fit_power(x, e_ir + k * x**alpha + scatter)
-    assert (all_fit.k[0], all_fit.alpha[0], all_fit.c[0]) == pytest.approx((k, alpha, e_ir), abs=0.06, rel=0.03)
+    """One set of points on the paper's hull law and scattered evenly about its all-points law gives both back."""
+    points = exact_points(task)
+    hull = points.take(lower_hull(points.x, points.y))
+    for fitted, law in zip((hull, points), PUBLISHED[task], strict=True):
+        fit = fit_power(fitted.x, fitted.y)
+        assert (fit.k[0], fit.alpha[0], fit.c[0]) == pytest.approx((law.k, law.alpha, law.e_ir), rel=1e-5)
 
 
 def test_weights_are_counts() -> None:
