@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/published.py
 
-A few seconds. First table: the published hull and all-points laws of seven tasks beside those fitted to points that have
+A few seconds. First table: the published hull and all-points laws of seven tasks beside those of points that have
 both. Second table: 200 models scattered above each hull law so that their mean is the all-points law, measured on 5,000
 images: what the hull's fit makes of them, and the intervals of the frontier and average laws.
 """
