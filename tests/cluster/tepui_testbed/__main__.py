@@ -17,35 +17,49 @@ def main(arguments: list[str]) -> int:
     start.add_argument("--name", default=DEFAULT_NAME)
     start.add_argument("--nodes", type=int, default=2, metavar="N", help="real nodes (default 2)")
     start.add_argument("--kwok", type=int, default=0, metavar="N", help="simulated nodes (default 0)")
-    start.add_argument("--kueue", action="store_true", help="install Kueue")
+    start.add_argument(
+        "--kueue", action=argparse.BooleanOptionalAction, help="install Kueue (default: where there are real nodes)"
+    )
     start.add_argument("--parent-pid", type=int, metavar="PID", help="end it when this process ends")
     end = commands.add_parser("down", help="end it and all that it started")
     end.add_argument("--name", default=DEFAULT_NAME)
     commands.add_parser("build", help="build all programs that are not in the cache yet: minutes")
     commands.add_parser("status", help="which clusters run")
     options = parser.parse_args(arguments)
-    if options.command == "status":
-        return _status()
-    if options.command == "build":
-        build()
-        return 0
-    if options.command == "down":
-        print(f"{options.name}: {'ended' if down(options.name) else 'was not running'}")
-        return 0
-    if why := unavailable():
-        print(f"no cluster here: {why}", file=sys.stderr)
+    try:
+        return _COMMANDS[options.command](options)
+    except (ValueError, RuntimeError) as error:
+        print(f"tepui_testbed: {error}", file=sys.stderr)
         return 1
-    cluster = up(options.name, nodes=options.nodes, kwok=options.kwok, kueue=options.kueue, parent=options.parent_pid)
+
+
+def _up(options: argparse.Namespace) -> int:
+    if why := unavailable():
+        raise RuntimeError(f"no cluster here: {why}")
+    kueue = options.nodes > 0 if options.kueue is None else options.kueue
+    cluster = up(options.name, nodes=options.nodes, kwok=options.kwok, kueue=kueue, parent=options.parent_pid)
     print(f"export KUBECONFIG={cluster.kubeconfig}")
     return 0
 
 
-def _status() -> int:
+def _down(options: argparse.Namespace) -> int:
+    print(f"{options.name}: {'ended' if down(options.name) else 'was not running'}")
+    return 0
+
+
+def _build(_: argparse.Namespace) -> int:
+    build()
+    return 0
+
+
+def _status(_: argparse.Namespace) -> int:
     running = {name: well(name) for name in names()}
     for name, is_well in running.items():
         print(f"{name:<12} {'running' if is_well else 'not well'}  KUBECONFIG={folder_of(name) / 'kubeconfig'}")
     return 0 if running and all(running.values()) else 1
 
+
+_COMMANDS = {"up": _up, "down": _down, "build": _build, "status": _status}
 
 if __name__ == "__main__":
     os.umask(0o022)

@@ -75,6 +75,7 @@ def start_kwok(where: Namespaces, layout: Layout, credentials: Credentials, leas
             f"--manage-nodes-with-annotation-selector={_ANNOTATION}=fake",
             f"--node-lease-duration-seconds={lease_s}",
             "--cidr=10.245.0.0/16",
+            "--v=WARN",
         ],
     )
 

@@ -1,6 +1,7 @@
 """Clusters by name: one is started, taken when it runs, or ended with nothing left behind."""
 
 import fcntl
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -26,10 +27,12 @@ def up(
 ) -> Cluster:
     """Start a cluster, or take the one of this name if it is well and of this shape.
 
-    With `parent` it ends with that process. Raises ValueError where one of this name runs in another shape,
-    TestbedError where it does not start.
+    With `parent` it ends with that process. Raises ValueError where one of this name runs in another shape or the
+    shape cannot be, and what `starting.start` raises.
     """
     shape = Shape(nodes, kwok, kueue)
+    if kueue and not nodes:
+        raise ValueError("kueue: it runs as a pod and needs a real node; nodes is 0")
     folder = folder_of(name)
     with _one_at_a_time(folder):
         running = read_state(folder)
@@ -71,7 +74,9 @@ def reserved_name(prefix: str) -> Iterator[str]:
 
 
 def folder_of(name: str) -> Path:
-    """Where a cluster's keys, kubeconfig and logs are."""
+    """Where a cluster's keys, kubeconfig and logs are. Raises ValueError for a name that is no name of a folder."""
+    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,40}", name):
+        raise ValueError(f"name: {name!r}: small letters, digits and hyphens, at most 41")
     return cache() / "run" / name
 
 
@@ -95,7 +100,7 @@ def _well(folder: Path, state: State) -> bool:
 
 
 def _stop(folder: Path) -> bool:
-    """End PID 1 of the namespaces, and with it everything in them."""
+    """End PID 1 of the namespaces, and with it everything in them; says whether it was alive. Logs stay."""
     state = read_state(folder)
     if state is None:
         return False
@@ -103,6 +108,8 @@ def _stop(folder: Path) -> bool:
     state.control.init.end(signal.SIGKILL)
     state.keeper.end(signal.SIGKILL)
     wait_until(lambda: remove_groups(f"{GROUP}/{folder.name}"), "the nodes' control groups are gone", _GROUPS_GONE_S)
+    for data in ("etcd", "nodes"):
+        shutil.rmtree(folder / data, ignore_errors=True)
     (folder / "cluster.json").unlink()
     return was_there
 

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def write_archive(image: Image, archive: Path) -> Path:
     packed = gzip.compress(layer, compresslevel=1, mtime=0)
     config = _json(
         {
-            "architecture": "amd64",
+            "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()],
             "os": "linux",
             "config": {"Entrypoint": list(image.entrypoint), "User": _NOBODY, "Env": ["PATH=/bin"]},
             "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
