@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from builders import experiment
 from tepui_evaluator.report_data import EvaluationPoint, Provenance, ReportData, law_grid
+from tepui_evaluator.report_view import View, views
 from tepui_spec.law import Band, HeldOut, Identified, Intervals, Law, LawKind, Spearman
 from tepui_spec.results import CurveRow, TrialRow
 
@@ -83,6 +87,20 @@ def curve_rows(trial: TrialRow, points: int) -> list[CurveRow]:
                 CurveRow(trial=trial.trial, step=max(1, seen // 128), examples_seen=seen, metric=metric, value=value)
             )
     return rows
+
+
+def model_point(trial: str, upstream: float, downstream: float, **other: Any) -> EvaluationPoint:
+    """A model on one task at 25 shots."""
+    values: dict[str, Any] = {
+        "trial": trial, "model": "vit-48", "family": "vit", "task": "mnist", "shots": 25, "upstream_error": upstream,
+        "upstream_se": None, "downstream_error": downstream, "downstream_se": None,
+    }  # fmt: skip
+    return EvaluationPoint(**(values | other))
+
+
+def view_with(points: list[EvaluationPoint]) -> View:
+    """The points as the view of their task."""
+    return View(points[0].task, points[0].shots, tuple(points), {}, {})
 
 
 def law_at(truth: Truth, shots: int) -> tuple[float, float, float]:
@@ -211,3 +229,15 @@ def with_layers(data: ReportData) -> ReportData:
             better = 0.85 if point.task == "textures" and i == 1 else factor
             extra.append(replace(point, layer=layer, downstream_error=min(point.downstream_error * better, 1.0)))
     return replace(data, points=data.points + tuple(extra))
+
+
+def view_of(key: str, data: ReportData) -> View:
+    """One view by its key, such as mnist-25."""
+    return next(view for view in views(data) if view.key == key)
+
+
+def payload_of(html: str) -> dict[str, Any]:
+    """The data that the page's script reads."""
+    found = re.search(r'<script type="application/json" id="payload">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    return dict(json.loads(found[1]))

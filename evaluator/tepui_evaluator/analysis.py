@@ -11,8 +11,10 @@ import yaml
 
 from tepui_evaluator.law_rows import LawRow, law_row
 from tepui_evaluator.laws import band, fit_laws
+from tepui_evaluator.layer_laws import layer_laws
 from tepui_evaluator.report_data import Provenance, ReportData, law_grid
 from tepui_evaluator.report_replay import study_yaml
+from tepui_evaluator.report_view import HEADLINE_LAYER
 from tepui_evaluator.store import Store
 from tepui_evaluator.study_points import PointRow, groups_of, point_table, points_of, report_point
 from tepui_spec import layout
@@ -23,8 +25,6 @@ from tepui_spec.results import CurveRow, TrialRow
 from tepui_trainer.rows import from_table, write_rows
 from tepui_trainer.storage import Storage
 
-HEADLINE_LAYER = "pooled"
-"""Laws are fitted for what the head sees; features of earlier blocks are compared point by point."""
 _PACKAGES = ("tepui", "torch", "timm", "deepspeed", "mlflow-skinny", "mlflow", "numpy", "scipy", "pyarrow")
 
 
@@ -36,8 +36,11 @@ class Analysis:
     curves: pa.Table
     points: pa.Table
     laws: tuple[Law, ...]
+    """Of what the head sees, by task and shots."""
     bands: tuple[Band | None, ...]
     """Of each law, for the picture."""
+    layer_laws: tuple[Law, ...]
+    """Of earlier layers, by task, shots and layer."""
     law_rows: tuple[LawRow, ...]
     task_hashes: dict[str, str]
     """Content hash by task."""
@@ -53,7 +56,8 @@ def analyse(store: Store, *, confidence: float) -> Analysis:
     laws: list[Law] = []
     bands: list[Band | None] = []
     law_rows: list[LawRow] = []
-    for (task, shots, layer, protocol), rows in groups_of(points).items():
+    groups = groups_of(points)
+    for (task, shots, layer, protocol), rows in groups.items():
         if layer != HEADLINE_LAYER:
             continue
         group = points_of(rows)
@@ -61,8 +65,19 @@ def analyse(store: Store, *, confidence: float) -> Analysis:
             laws.append(law)
             bands.append(None if law.e_ir is None else band(group, law, law_grid(law)))
             law_rows.append(law_row(law, layer=layer, protocol=protocol))
+    layered = layer_laws(groups, confidence=confidence)
+    law_rows += [law_row(law, layer=str(law.by["layer"]), protocol=protocol) for protocol, law in layered]
     pairs = zip(evaluations["task"].to_pylist(), evaluations["task_content_hash"].to_pylist(), strict=True)
-    return Analysis(trials, store.table("curves"), points, tuple(laws), tuple(bands), tuple(law_rows), dict(pairs))
+    return Analysis(
+        trials=trials,
+        curves=store.table("curves"),
+        points=points,
+        laws=tuple(laws),
+        bands=tuple(bands),
+        layer_laws=tuple(law for _, law in layered),
+        law_rows=tuple(law_rows),
+        task_hashes=dict(pairs),
+    )
 
 
 def write_tables(storage: Storage, experiment: Experiment, analysis: Analysis) -> None:
@@ -111,6 +126,7 @@ def report_data(store: Store, analysis: Analysis, *, final: bool = True, failure
         points=tuple(report_point(row, factors[row.trial]) for row in from_table(analysis.points, PointRow)),
         laws=analysis.laws,
         bands=analysis.bands,
+        layer_laws=analysis.layer_laws,
         failures=tuple(failures),
         planned_trials=len(store.planned),
         interim=not final,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,7 +12,7 @@ import numpy as np
 from tepui_evaluator.figures import Layers, Rows, Spec, dashes, family_color, family_shape, point_look, to_spec
 from tepui_evaluator.hull import lower_hull
 from tepui_evaluator.report_data import EvaluationPoint
-from tepui_evaluator.report_text import floor_text
+from tepui_evaluator.report_text import floor_text, words
 from tepui_evaluator.report_view import View, thinned
 from tepui_spec.law import Band, Law
 
@@ -158,9 +157,9 @@ def trial_tooltip() -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
 
 
-def law_datasets(view: View) -> dict[str, Rows]:
-    """All datasets of `law_chart` for one view."""
-    return {"points": point_rows(thinned(view.points, MAX_POINTS)), **law_only_datasets(view)}
+def law_datasets(view: View, series: Mapping[str, str] | None = None) -> dict[str, Rows]:
+    """All datasets of `law_chart` for one view; `series` as in `point_rows`."""
+    return {"points": point_rows(thinned(view.points, MAX_POINTS), series), **law_only_datasets(view)}
 
 
 def law_only_datasets(view: View) -> dict[str, Rows]:
@@ -175,8 +174,8 @@ def law_only_datasets(view: View) -> dict[str, Rows]:
     }
 
 
-def point_rows(points: Sequence[EvaluationPoint]) -> Rows:
-    """One row a model."""
+def point_rows(points: Sequence[EvaluationPoint], series: Mapping[str, str] | None = None) -> Rows:
+    """One row a model; `series` has the factor that alone was scaled, by trial."""
     bars = len(points) <= _ERRORBARS_UP_TO
     return [
         {
@@ -190,6 +189,7 @@ def point_rows(points: Sequence[EvaluationPoint]) -> Rows:
             "y_se": p.downstream_se,
             "bar": bars and p.downstream_se is not None,
             **{f"f_{name}": value for name, value in p.factors.items()},
+            **({"f_controlled": words(series[p.trial])} if series and p.trial in series else {}),
         }
         for p in points
     ]
@@ -202,11 +202,6 @@ def setting(factors: Mapping[str, Any]) -> str:
         for name, value in factors.items()
         if name != "model"
     )
-
-
-def words(name: str) -> str:
-    """A field's name as words: dataFraction is data fraction."""
-    return re.sub(r"[A-Z]", lambda found: f" {found[0].lower()}", name)
 
 
 def _line_rows(view: View) -> Rows:
@@ -260,12 +255,12 @@ def _floor_rows(law: Law | None) -> dict[str, Rows]:
     """Interval, asymptote and words of e_IR; a line stands only where the flag allows it."""
     if law is None:
         return {"floor": [], "asymptote": [], "label": []}
-    ends, words = law.interval.e_ir, f"e_IR {floor_text(law)}"
+    ends, said = law.interval.e_ir, f"e_IR {floor_text(law)}"
     if law.identified == "no" or ends is None:
-        return {"floor": [], "asymptote": [], "label": [{"y": 0.0, "label": words}]}
+        return {"floor": [], "asymptote": [], "label": [{"y": 0.0, "label": said}]}
     at = {"yes": law.e_ir, "at_most": ends[1], "weak": ends[1]}[law.identified]
     line = [{"y": at}] if law.identified != "weak" else [{"y": end} for end in ends]
-    return {"floor": [{"lo": ends[0], "hi": ends[1]}], "asymptote": line, "label": [{"y": at, "label": words}]}
+    return {"floor": [{"lo": ends[0], "hi": ends[1]}], "asymptote": line, "label": [{"y": at, "label": said}]}
 
 
 def error_title(view: View) -> str:

@@ -6,29 +6,39 @@ of one upstream task are said to move along one curve.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import altair as alt
 
-from tepui_evaluator.figure_law import LINES, trial_tooltip, with_se, words
+from tepui_evaluator.figure_law import LINES, trial_tooltip, with_se
 from tepui_evaluator.figures import Layers
+from tepui_evaluator.report_text import words
+from tepui_evaluator.scaling_series import CONTROLLED, FACTORS
+from tepui_spec.law import ByValue
 
 MAX_LEVELS = 16
 """Values of a factor that colours and shapes together can tell apart."""
-FACTORS = ("dataFraction", "model", "epochs", "batchSize", "lrPeak", "weightDecay", "headWeightDecay", "headLrScale")
-"""In the order of the pictures; seeds are repeats, not a scale."""
-_TITLES = {"dataFraction": "share of the upstream data", "epochs": "epochs", "model": "model"}
+_TITLES = {
+    "dataFraction": "share of the upstream data",
+    "epochs": "epochs",
+    "model": "model",
+    CONTROLLED: "what alone was scaled",
+}
 
 
-def scaled_factors(levels: Mapping[str, Sequence[str | int | float]]) -> dict[str, tuple[str | int | float, ...]]:
-    """The factors worth a picture: they vary, and in few enough values."""
-    return {name: tuple(levels[name]) for name in FACTORS if name in levels and len(levels[name]) <= MAX_LEVELS}
+def scaled_factors(
+    levels: Mapping[str, Sequence[ByValue]], series: Mapping[str, str]
+) -> dict[str, tuple[ByValue, ...]]:
+    """The factors worth a picture: they vary, and in few enough values; the controlled series first."""
+    chosen = {name: tuple(levels[name]) for name in FACTORS if name in levels and len(levels[name]) <= MAX_LEVELS}
+    return ({CONTROLLED: tuple(dict.fromkeys(map(words, series.values())))} if series else {}) | chosen
 
 
 def scaling_chart(
     factor: str,
-    levels: Sequence[str | int | float],
+    levels: Sequence[ByValue],
     *,
     y_title: str,
     width: float | Literal["container"] = "container",
@@ -50,6 +60,7 @@ def scaling_chart(
     )
     points = (
         alt.Chart(alt.NamedData("points"))
+        .transform_filter(f"indexof({json.dumps(list(levels))}, datum['f_{factor}']) >= 0")
         .transform_calculate(upstream=with_se("x"), downstream=with_se("y"))
         .mark_point(filled=True)
         .encode(
@@ -63,10 +74,8 @@ def scaling_chart(
     return alt.layer(line, points).properties(width=width, height=height)
 
 
-def scaling_figure(levels: Mapping[str, Sequence[str | int | float]], y_title: str) -> alt.ConcatChart:
-    """All factors side by side, over the datasets of `law_datasets`."""
-    charts = [
-        scaling_chart(name, values, y_title=y_title, width=280) for name, values in scaled_factors(levels).items()
-    ]
+def scaling_figure(factors: Mapping[str, Sequence[ByValue]], y_title: str) -> alt.ConcatChart:
+    """All of `scaled_factors` side by side, over the datasets of `law_datasets`."""
+    charts = [scaling_chart(name, values, y_title=y_title, width=280) for name, values in factors.items()]
     chart: alt.ConcatChart = alt.concat(*charts, columns=3).resolve_scale(color="independent", shape="independent")
     return chart

@@ -15,7 +15,10 @@ class LawRow(Row):
 
     task: str = Field(description="Downstream task.")
     shots: int = Field(description="Support images per class.")
-    layer: str = Field(description="Where features come from: pooled, or block-00, block-01, ...")
+    layer: str = Field(
+        description="Where features come from: pooled (what the head sees), or depth-25 to depth-100, the block "
+        "of each model at that percentage of its depth."
+    )
     protocol: str = Field(description="Evaluation protocol with its version.")
     law: str = Field(description="frontier, average, hull or all_points.")
     n: int = Field(description="Points (models).")

@@ -36,7 +36,9 @@
   const views = new Map(); // element -> Vega view, to be finalised before it is drawn again
   const columnsFor = (width, most) => (width < 620 ? 1 : width < 900 ? Math.min(2, most) : most);
   const fit = (spec, width) => {
-    if (spec.concat) {
+    if (spec.vconcat) {
+      for (const part of spec.vconcat) fit(part, width);
+    } else if (spec.concat) {
       spec.columns = columnsFor(width, Math.min(3, spec.concat.length));
       for (const part of spec.concat) part.width = Math.max(180, Math.floor((width - 38) / spec.columns) - 84);
     } else if (spec.facet) {
@@ -59,7 +61,7 @@
     else if (THROUGH.has(mark.type)) mark.interactive = false;
   });
   const patch = (name) => (compiled) => {
-    if (["law", "scaling", "overview"].includes(name)) passive(compiled.marks);
+    if (["law", "scaling", "overview", "layer_laws"].includes(name)) passive(compiled.marks);
     return compiled;
   };
   async function draw(element) {

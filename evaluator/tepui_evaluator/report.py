@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 
 from tepui_evaluator.figure_law import error_title, law_datasets, law_figure
-from tepui_evaluator.figures import Spec, point_look, to_svg
+from tepui_evaluator.figures import Spec, point_look, to_png, to_svg
+from tepui_evaluator.findings import Findings, findings
 from tepui_evaluator.report_data import EvaluationPoint, Provenance, ReportData, law_grid
 from tepui_evaluator.report_page import page
 from tepui_evaluator.report_payload import ERROR_TITLE, charts, datasets
-from tepui_evaluator.report_view import View, families, views
+from tepui_evaluator.report_view import View, families, largest_shots, views
 from tepui_spec.layout import study_dir
 from tepui_trainer.storage import Storage
 
@@ -23,43 +24,50 @@ def render(data: ReportData) -> str:
 
 
 def write_report(storage: str, study: str, data: ReportData) -> str:
-    """Write `studies/{study}/report.html` and `figures/*.svg` below the URI `storage`; return the report's URI.
+    """Write `studies/{study}/report.html` and `figures/*.svg|png` below the URI `storage`; return the report's URI.
 
     An interim report has no static pictures. Raises ValueError (permission, impossible path) or TransientError.
     """
     folder, store = study_dir(study), Storage(storage)
     if not data.interim:
-        for name, spec in static_figures(data):
-            store.write(f"{folder}/figures/{name}.svg", to_svg(spec).encode())
+        _write_figures(store, f"{folder}/figures", data)
     path = f"{folder}/report.html"
     store.write(path, render(data).encode())
     return store.uri(path)
+
+
+def _write_figures(store: Storage, folder: str, data: ReportData) -> None:
+    """All static pictures; those of an earlier report that this one has not are removed."""
+    written = set()
+    for name, spec in static_figures(data):
+        for path, content in ((f"{folder}/{name}.svg", to_svg(spec).encode()), (f"{folder}/{name}.png", to_png(spec))):
+            store.write(path, content)
+            written.add(path)
+    for path in set(store.list(folder)) - written:
+        store.remove(path)
 
 
 def static_figures(data: ReportData) -> Iterator[tuple[str, Spec]]:
     """Name and complete specification of every static picture: the law of each task at its largest number of shots,
     and the figures of the whole study."""
     all_views, names = views(data), families(data)
-    for view in _largest_shots(all_views):
+    largest, found = largest_shots(all_views), findings(data, all_views)
+    for view in largest:
         yield f"law-{view.task}-{view.shots}", law_figure(view, names)
-    shared = datasets(data, all_views)
-    for name, spec in charts(data, all_views).items():
+    shared = datasets(data, all_views, found)
+    for name, spec in charts(data, all_views, found).items():
         if name == "scaling":
-            example = _largest_shots(all_views)[0]
-            titled = json.loads(json.dumps(spec).replace(ERROR_TITLE, error_title(example)))
-            sets = law_datasets(example)
-            look = {"config": {"point": point_look(len(sets["points"]))}}
-            yield f"scaling-{example.task}-{example.shots}", titled | look | {"datasets": sets}
+            yield f"scaling-{largest[0].task}-{largest[0].shots}", _scaling_figure(spec, largest[0], found)
         elif name not in ("law", "law_log"):
             width = {"width": _WIDTHS[name]} if name in _WIDTHS else {}
             yield name, spec | width | {"datasets": {name: shared[name]}}
 
 
-_WIDTHS = {"curves": 640, "spearman": 340}
+def _scaling_figure(spec: Spec, view: View, found: Findings) -> Spec:
+    titled: Spec = json.loads(json.dumps(spec).replace(ERROR_TITLE, error_title(view)))
+    sets = law_datasets(view, found.series)
+    return titled | {"config": {"point": point_look(len(sets["points"]))}, "datasets": sets}
+
+
+_WIDTHS = {"curves": 640, "spearman": 340, "ranks": 640}
 """Pixels of the charts that fill their place in the page."""
-
-
-def _largest_shots(all_views: tuple[View, ...]) -> list[View]:
-    with_points = [view for view in all_views if view.points]
-    largest = {view.task: view for view in sorted(with_points, key=lambda v: v.shots)}
-    return [largest[task] for task in dict.fromkeys(view.task for view in with_points)]

@@ -30,6 +30,13 @@ class EvaluationPoint:
     step: int = 0
     factors: Mapping[str, ByValue] = field(default_factory=dict)
     """What distinguishes the trial: the swept factors, named as in the spec (dataFraction, epochs, seed, ...)."""
+    group: str = ""
+    """Label of related models (same architecture and recipe), which are not independent; empty: by the model."""
+
+    @property
+    def related(self) -> str:
+        """The group, or the model where none is named."""
+        return self.group or self.model
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class ReportData:
     """`by` holds `task` and `shots` (and `layer` where several were evaluated)."""
     bands: tuple[Band | None, ...] = ()
     """One for each law, on the upstream errors of `law_grid`; None where there is no curve. Empty: no bands."""
+    layer_laws: tuple[Law, ...] = ()
+    """By `task`, `shots` and `layer`, a quarter of the depth (`layer_depth.QUARTERS`)."""
     failures: tuple[str, ...] = ()
     """One sentence for each failed trial."""
     planned_trials: int | None = None

@@ -8,6 +8,16 @@ from importlib.resources import files
 from typing import Any
 
 from tepui_evaluator.figure_curves import shown_of
+from tepui_evaluator.findings import Findings, findings
+from tepui_evaluator.findings_table import tables
+from tepui_evaluator.findings_text import (
+    heads_words,
+    hull_words,
+    layers_words,
+    ranks_words,
+    scaling_words,
+    shots_words,
+)
 from tepui_evaluator.report_data import ReportData
 from tepui_evaluator.report_payload import payload
 from tepui_evaluator.report_replay import point_yaml, study_yaml, trial_factors
@@ -26,7 +36,8 @@ def page(data: ReportData) -> str:
     from markupsafe import Markup
 
     all_views = views(data)
-    content = payload(data, all_views)
+    found = findings(data, all_views)
+    content = payload(data, all_views, found)
     content["replay"] = _replay(data)
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     said = answers(all_views)
@@ -45,6 +56,8 @@ def page(data: ReportData) -> str:
         tasks=list(dict.fromkeys(view.task for view in all_views)),
         shots=sorted({view.shots for view in all_views}),
         curves_shown=shown_of(data),
+        words=_words(found),
+        tables=tables(found),
         failures=data.failures,
         interim=data.interim,
         experiment_yaml="" if data.experiment is None else study_yaml(data.experiment),
@@ -58,6 +71,19 @@ def page(data: ReportData) -> str:
         vega=Markup(_vega()),
         script=Markup(_resource("report.js")),
     )
+
+
+def _words(found: Findings) -> dict[str, list[str]]:
+    """By section, what its figure shows; sections of which nothing can be said are left out."""
+    said = {
+        "shots": [shots_words(found.trends)],
+        "scaling": scaling_words(found.scaling),
+        "ranks": [ranks_words(found.ranks)],
+        "layers": [layers_words(found.layers)],
+        "heads": heads_words(found.heads),
+        "hull": [hull_words(found.hull)],
+    }
+    return {section: kept for section, lines in said.items() if (kept := [line for line in lines if line])}
 
 
 def _replay(data: ReportData) -> dict[str, Any] | None:

@@ -165,7 +165,7 @@ def headline(verdicts: Sequence[Verdict]) -> str:
     verbs: dict[Outlook, str] = {"room": "can still help", "maybe": "may help", "near": "has little left to give on"}
     parts = [f"{verb} {count[outlook]}" for outlook, verb in verbs.items() if count[outlook]]
     parts[0] += f" of {len(verdicts)} tasks"
-    known = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    known = listed(parts)
     return f"Better pre-training {known}" + (
         f"; for {count['unknown']} the data cannot tell." if count["unknown"] else "."
     )
@@ -228,3 +228,18 @@ def scope(data: ReportData) -> str:
         ends = dict.fromkeys((percent(min(upstream)), percent(max(upstream))))
         parts.append(f"upstream error {' to '.join(ends)}")
     return " · ".join(parts)
+
+
+def words(name: str) -> str:
+    """A field's name as words: dataFraction is data fraction."""
+    return re.sub(r"[A-Z]", lambda found: f" {found[0].lower()}", name)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def points_text(difference: float) -> str:
+    """A difference of fractions in percentage points: 0.0312 is 3.1 points."""
+    return f"{100.0 * difference:.1f} points"

@@ -152,6 +152,7 @@ def report_point(row: PointRow, factors: dict[str, Any]) -> EvaluationPoint:
         layer=row.layer,
         step=row.step,
         factors=factors,
+        group="/".join(str(getattr(row, name)) for name in SIBLINGS),
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from tepui_evaluator.correlation import ranks, spearman
+from tepui_evaluator.correlation import rank_correlations, ranks, spearman
 
 
 def test_equals_scipys_with_ties() -> None:
@@ -56,3 +56,31 @@ def test_nothing_is_made_up() -> None:
     few = spearman(x[:4], np.array([0.1, 0.3, 0.2, 0.4]), np.arange(4))
     assert few is not None
     assert few.interval is None
+
+
+@pytest.mark.parametrize(("groups", "size"), [(8, 5), (20, 2)])
+def test_interval_covers_with_related_models(groups: int, size: int) -> None:
+    """Of 300 samples whose groups share half of their variance, 93% to 100% of intervals hold the true Spearman."""
+    rng = np.random.default_rng(3)
+    truth, group_N = 6.0 / np.pi * np.arcsin(0.8 / 2.0), np.repeat(np.arange(groups), size)
+    covered = 0
+    for _ in range(300):
+        x, e = ((rng.normal(size=groups)[group_N] + rng.normal(size=groups * size)) / np.sqrt(2.0) for _ in range(2))
+        found = spearman(x, 0.8 * x + 0.6 * e, group_N)
+        assert found is not None
+        assert found.interval is not None
+        covered += found.interval[0] <= truth <= found.interval[1]
+    assert 279 <= covered <= 300
+
+
+def test_all_pairs_at_once_are_the_single_pairs() -> None:
+    """The matrix holds what each pair has alone, intervals included."""
+    rng = np.random.default_rng(4)
+    values, group_N = rng.normal(size=(3, 24)), np.arange(24) // 3
+    values[1] += values[0]
+    all_pairs = rank_correlations(values, group_N)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        alone = spearman(values[i], values[j], group_N)
+        assert alone is not None
+        assert alone.rho == pytest.approx(all_pairs.rho_AA[i, j])
+        assert alone.interval == pytest.approx((all_pairs.lo_AA[i, j], all_pairs.hi_AA[i, j]))

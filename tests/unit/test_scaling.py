@@ -38,3 +38,34 @@ def test_too_little_for_a_test() -> None:
     x, y = _study(0)
     assert one_curve(x, y, ["data"] * 16) is None
     assert one_curve(x[:6], y[:6], ["data", "data", "model", "model", "epochs", "epochs"]) is None
+
+
+def test_p_values_are_uniform_within_blocks_and_under_skewed_scatter() -> None:
+    """Models lie off the curve by an amount of their own and scatter to one side: p below 0.05 in 3 to 7% of 400."""
+    rng = np.random.default_rng(1)
+    small = 0
+    for _ in range(400):
+        model, level, x = rng.integers(0, 12, 40), rng.integers(0, 3, 40), rng.uniform(0.15, 0.9, 40)
+        y = 0.1 + 0.6 * x**2 + rng.normal(0.0, 0.02, 12)[model] + rng.exponential(0.02, 40)
+        found = one_curve(x, y, level.astype(str), blocks=model.astype(str))
+        assert found is not None
+        small += found.p < 0.05
+    assert 12 <= small <= 28
+
+
+def test_a_shift_is_found_within_blocks() -> None:
+    """Where models differ by more than the factor does, blocks still show the factor."""
+    rng = np.random.default_rng(2)
+    model, level, x = np.repeat(np.arange(10), 6), np.tile([0, 1], 30), rng.uniform(0.15, 0.9, 60)
+    y = 0.1 + 0.6 * x**2 + rng.normal(0.0, 0.1, 10)[model] + 0.02 * level + rng.normal(0.0, 0.005, 60)
+    blocked, plain = (one_curve(x, y, level.astype(str), blocks=b) for b in (model.astype(str), None))
+    assert blocked is not None
+    assert plain is not None
+    assert blocked.p < 1e-6 < plain.p
+    assert blocked.offsets[1].interval[0] < 0.01 < blocked.offsets[1].interval[1]
+
+
+def test_series_that_blocks_leave_incomparable_have_no_offset() -> None:
+    """A factor that is constant within each block cannot be told from the blocks."""
+    x, y = _study(0)
+    assert one_curve(x, y, SERIES, blocks=SERIES) is None
