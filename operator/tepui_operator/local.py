@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 
+from tepui_operator.as_run import AsRun
 from tepui_operator.folder import EngineFolder, last_line
 from tepui_operator.interrupts import Interrupts
 from tepui_operator.local_job import GPU_VARIABLE, LocalJob, check_secrets
 from tepui_operator.lock import engine_lock
 from tepui_operator.machine import Machine, check_fits
-from tepui_operator.manifests import job as job_manifest
+from tepui_operator.manifests import objects
 from tepui_operator.observed import Observed
 from tepui_operator.payloads import Site
 from tepui_operator.plan import Plan, plan
@@ -25,7 +26,7 @@ from tepui_operator.pod_client import ForkServer, PodProcess
 from tepui_operator.resources import hours_unit, resources
 from tepui_operator.scheduler import place
 from tepui_operator.study import Study
-from tepui_operator.tasks import check_tasks
+from tepui_operator.tasks import TASK_FILE, check_tasks
 from tepui_operator.telling import Teller
 from tepui_operator.text import digits
 from tepui_operator.view import View
@@ -70,6 +71,7 @@ class Engine:
         machine: Machine,
         folder: EngineFolder,
         pods: Pods,
+        as_run: AsRun,
         open_view: Callable[[], View],
     ) -> None:
         """Raises ValueError where a pod of the study is larger than the machine, or its task than a variable."""
@@ -85,6 +87,7 @@ class Engine:
         self._selector = selectors.DefaultSelector()
         self._began = time.monotonic()
         self._status = ExperimentStatus()
+        self._as_run = as_run
         self._open_view = open_view
 
     def run(self) -> RunResult:
@@ -97,8 +100,11 @@ class Engine:
             before = self._folder.read_status()
             if before is not None:
                 self._check_budget(before.gpu_hours)
-                self._status = ExperimentStatus(settled_gpu_hours=before.gpu_hours)
+                self._status = ExperimentStatus(gpu_hours=before.gpu_hours, settled_gpu_hours=before.gpu_hours)
             self._folder.clear_run()
+            # in this order: a status of an earlier run never stands beside what this one is
+            self._folder.write_status(self._status)
+            self._folder.write_as_run(self._as_run)
             self._view = self._open_view()
             self._teller = Teller(self._study, self._folder, self._view)
             self._selector.register(interrupts, selectors.EVENT_READ)
@@ -138,9 +144,10 @@ class Engine:
     def _apply(self, made: Plan) -> None:
         """Children first, then the status, then the user."""
         for child in made.create:
-            manifest = job_manifest(self._study, child, self._site)
+            *others, manifest = objects(self._study, child, self._site)
             check_secrets(manifest, self._pods.environment)
-            self._jobs[child.name] = LocalJob(child, manifest, self._folder)
+            task = next((other["data"][TASK_FILE] for other in others if other["kind"] == "ConfigMap"), None)
+            self._jobs[child.name] = LocalJob(child, manifest, self._folder, task)
         self._start_pods()
         before, self._status = self._status, made.status
         self._folder.write_status(made.status)

@@ -16,7 +16,7 @@ from tepui_operator.pod_process import PodRequest
 from tepui_operator.pod_template import Manifest
 from tepui_operator.scheduler import Capacity, Demand
 from tepui_spec.outcome import Outcome, PodReport, Progress, from_exit_code
-from tepui_spec.trial import PROGRESS_VARIABLE, TERMINATION_LOG_VARIABLE
+from tepui_spec.trial import PROGRESS_VARIABLE, TASK_FILE_VARIABLE, TERMINATION_LOG_VARIABLE
 
 GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"
 _MESSAGE_LIMIT = 500
@@ -25,7 +25,9 @@ _MESSAGE_LIMIT = 500
 class LocalJob:
     """One Job and its pods, from its creation to its end."""
 
-    def __init__(self, child: Child, manifest: Manifest, folder: EngineFolder) -> None:
+    def __init__(self, child: Child, manifest: Manifest, folder: EngineFolder, task: str | None = None) -> None:
+        """`task` is what its pods are told where the manifest has it in a file."""
+        self._task = task
         self.child = child
         self.started_at: float | None = None
         self.ended_at: float | None = None
@@ -79,6 +81,10 @@ class LocalJob:
         self.started_at, self.gpus = now, gpus
         stage = self._container["command"][1]
         shared = dict(base) | self._variables(base) | _meeting_point(self._completions)
+        if self._task is not None:
+            file = self._said(0, "task")
+            file.write_text(self._task)
+            shared[TASK_FILE_VARIABLE] = str(file)
         share = len(gpus) // self._completions
         for index in range(self._completions):
             own = {

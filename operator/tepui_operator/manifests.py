@@ -1,4 +1,4 @@
-"""From a child to the Kubernetes objects that it is: a Job, and for a gang over several nodes a headless Service. Pure.
+"""From a child to the Kubernetes objects that it is: a Job, for a gang over several nodes a headless Service. Pure.
 
 The embedded engine reads the same manifests: requests, environment, command and completions of the Job.
 """
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from tepui_operator.child import Child
 from tepui_operator.payloads import Site
-from tepui_operator.pod_template import Manifest, pod_template
+from tepui_operator.pod_template import TASK_FOLDER, Manifest, pod_template
 from tepui_operator.resources import PodResources, resources
 from tepui_operator.study import Study
-from tepui_operator.tasks import task_text
+from tepui_operator.tasks import TASK_FILE, fits_variable, task_text
 from tepui_spec.experiment import API_VERSION, KIND
-from tepui_spec.trial import TASK_VARIABLE
+from tepui_spec.trial import TASK_FILE_VARIABLE, TASK_VARIABLE
 
 LABEL_STUDY = "tepui.dev/study"
 LABEL_STAGE = "tepui.dev/stage"
@@ -26,6 +26,8 @@ ANNOTATION_ANALYSIS = "tepui.dev/analysis"
 LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
 LABEL_PRIORITY = "kueue.x-k8s.io/priority-class"
 
+DEFAULT_TTL_S = 86_400
+"""Tens of thousands of finished Jobs must not stay in the API server for ever; logs of failed pods stay for a day."""
 SHORTEST_TTL_S = 3600
 """A Job outlives its end by this much at least, so that its outcome is seen even after the operator was down."""
 MASTER_PORT = 29500
@@ -40,25 +42,29 @@ class Owner:
 
 
 def objects(study: Study, child: Child, site: Site, owner: Owner | None = None) -> tuple[Manifest, ...]:
-    """The objects of one child, in the order of creation. Raises ValueError as `task_text` does."""
+    """The objects of one child in the order of creation, the Job last. Raises ValueError as `task_text` does."""
     asked = resources(study.experiment.spec.pods, child.stage)
-    made = job(study, child, site, owner)
-    return (_service(study, child, owner), made) if asked.pods > 1 else (made,)
+    task = task_text(study, child, site)
+    before = () if fits_variable(task) else (_config_map(study, child, task, owner),)
+    services = (_service(study, child, owner),) if asked.pods > 1 else ()
+    return (*before, *services, _job(study, child, task, owner))
 
 
-def job(study: Study, child: Child, site: Site, owner: Owner | None = None) -> Manifest:
+def _job(study: Study, child: Child, task: str, owner: Owner | None) -> Manifest:
     """The `batch/v1` Job of one child: one attempt, no retry of its own.
 
     An evicted pod (DisruptionTarget) is replaced without a failure; any other end of a pod ends the Job, and the
-    planner decides on the next attempt by the class of failure. Raises ValueError as `task_text` does.
+    planner decides on the next attempt by the class of failure.
     """
     spec = study.experiment.spec
     asked = resources(spec.pods, child.stage)
+    told = {TASK_VARIABLE: task} if fits_variable(task) else {TASK_FILE_VARIABLE: f"{TASK_FOLDER}/{TASK_FILE}"}
     template = pod_template(
         study.experiment,
         child.stage,
         asked,
-        {TASK_VARIABLE: task_text(study, child, site), **_gang_variables(child, asked)},
+        {**told, **_gang_variables(child, asked)},
+        task_map=None if fits_variable(task) else child.name,
     )
     template["metadata"] = {"labels": _labels(study, child), **template.get("metadata", {})}
     if asked.pods > 1:
@@ -79,7 +85,7 @@ def job(study: Study, child: Child, site: Site, owner: Owner | None = None) -> M
                 ]
             },
             **({"suspend": True} if spec.pods.queue is not None else {}),
-            **_ttl(study),
+            "ttlSecondsAfterFinished": _ttl_s(study),
             "template": template,
         },
     }
@@ -131,9 +137,9 @@ def _queue_labels(study: Study) -> dict[str, str]:
     return {LABEL_QUEUE: pods.queue, **({LABEL_PRIORITY: pods.priority_class} if pods.priority_class else {})}
 
 
-def _ttl(study: Study) -> dict[str, int]:
+def _ttl_s(study: Study) -> int:
     ttl_s = study.experiment.spec.ttl_seconds_after_finished
-    return {} if ttl_s is None else {"ttlSecondsAfterFinished": max(ttl_s, SHORTEST_TTL_S)}
+    return DEFAULT_TTL_S if ttl_s is None else max(ttl_s, SHORTEST_TTL_S)
 
 
 def _gang_variables(child: Child, asked: PodResources) -> dict[str, str]:
@@ -141,6 +147,19 @@ def _gang_variables(child: Child, asked: PodResources) -> dict[str, str]:
     if asked.pods == 1:
         return {}
     return {"MASTER_ADDR": f"{child.name}-0.{child.name}", "MASTER_PORT": str(MASTER_PORT)}
+
+
+def _config_map(study: Study, child: Child, task: str, owner: Owner | None) -> Manifest:
+    """A task that is too long for a variable. It goes with the study."""
+    metadata = _metadata(study, child, owner)
+    metadata.pop("annotations", None)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {**metadata, "labels": _labels(study, child)},
+        "immutable": True,
+        "data": {TASK_FILE: task},
+    }
 
 
 def _service(study: Study, child: Child, owner: Owner | None) -> Manifest:

@@ -18,11 +18,19 @@ USER = 65532
 """Neither root nor a user of the machine; images need no entry for it."""
 GRACE_S: dict[Stage, int] = {"train": 120, "evaluate": 30, "analyse": 30}
 """Seconds from SIGTERM to SIGKILL: a training pod writes a checkpoint in them."""
+TASK_FOLDER = "/etc/tepui"
+"""Where a task is mounted that is too long for a variable."""
 TOPOLOGY_ANNOTATION = "kueue.x-k8s.io/podset-required-topology"
 
 
-def pod_template(experiment: Experiment, stage: Stage, asked: PodResources, variables: Mapping[str, str]) -> Manifest:
-    """The template of one stage's pods, with `variables` in their environment."""
+def pod_template(
+    experiment: Experiment,
+    stage: Stage,
+    asked: PodResources,
+    variables: Mapping[str, str],
+    task_map: str | None = None,
+) -> Manifest:
+    """The template of one stage's pods, with `variables` in their environment, and the ConfigMap with their task."""
     spec = experiment.spec
     pods = spec.pods
     claim = spec.storage.persistent_volume_claim
@@ -32,6 +40,9 @@ def pod_template(experiment: Experiment, stage: Stage, asked: PodResources, vari
     ]
     if claim is not None:
         volumes.append({"name": "results", "persistentVolumeClaim": {"claimName": claim.claim_name}})
+    mounts = [{"name": "task", "mountPath": TASK_FOLDER, "readOnly": True}] if task_map is not None else []
+    if task_map is not None:
+        volumes.append({"name": "task", "configMap": {"name": task_map}})
     template: Manifest = {
         "spec": {
             "restartPolicy": "Never",
@@ -47,7 +58,7 @@ def pod_template(experiment: Experiment, stage: Stage, asked: PodResources, vari
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             **_placement(pods, stage),
-            "containers": [_container(experiment, stage, asked, variables)],
+            "containers": [_container(experiment, stage, asked, variables, mounts)],
             "volumes": volumes,
         }
     }
@@ -70,11 +81,14 @@ def _placement(pods: Pods, stage: Stage) -> Manifest:
     return chosen
 
 
-def _container(experiment: Experiment, stage: Stage, asked: PodResources, variables: Mapping[str, str]) -> Manifest:
+def _container(
+    experiment: Experiment, stage: Stage, asked: PodResources, variables: Mapping[str, str], more_mounts: list[Manifest]
+) -> Manifest:
     pods = experiment.spec.pods
     mounts = [
         {"name": "shared-memory", "mountPath": "/dev/shm"},
         {"name": "scratch", "mountPath": "/tmp"},
+        *more_mounts,
     ]
     if experiment.spec.storage.persistent_volume_claim is not None:
         mounts.append({"name": "results", "mountPath": str(VOLUME_PATH)})

@@ -219,7 +219,7 @@ class ExperimentSpec(Section):
         None,
         ge=0,
         le=31_536_000,
-        description="Delete the finished Jobs of the study after this many seconds; default: keep them.",
+        description="On a cluster, delete each Job this many seconds (at least 3600) after its end; default: a day.",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What one pod is told: a frozen payload in its environment (TEPUI_TASK)."""
+"""What one pod is told: a frozen payload in its environment (TEPUI_TASK), or in a file (TEPUI_TASK_FILE)."""
 
 from typing import Literal
 
@@ -12,6 +12,8 @@ from tepui_spec.sweep import DataFraction, Seed
 
 TASK_VARIABLE = "TEPUI_TASK"
 """Environment variable with the payload as JSON."""
+TASK_FILE_VARIABLE = "TEPUI_TASK_FILE"
+"""Environment variable with the path of a file that holds the payload, where it is too long for TASK_VARIABLE."""
 TERMINATION_LOG_VARIABLE = "TEPUI_TERMINATION_LOG"
 """Environment variable with the path for the PodReport; default /dev/termination-log."""
 PROGRESS_VARIABLE = "TEPUI_PROGRESS"

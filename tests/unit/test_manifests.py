@@ -12,12 +12,12 @@ import pytest
 
 from builders import experiment
 from tepui_operator.child import Child
-from tepui_operator.manifests import Owner, job, objects
+from tepui_operator.manifests import Owner, objects
 from tepui_operator.observed import History
 from tepui_operator.payloads import Site
 from tepui_operator.study import Study
 from tepui_spec.outcome import Outcome
-from tepui_spec.trial import TASK_VARIABLE, AnalyseTask, EvaluateTask, TrainTask
+from tepui_spec.trial import TASK_FILE_VARIABLE, TASK_VARIABLE, AnalyseTask, EvaluateTask, TrainTask
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "manifests"
 OWNER = Owner("study", "11111111-2222-3333-4444-555555555555")
@@ -93,6 +93,11 @@ def test_objects_are_those_of_the_golden_file(name: str, spec: dict[str, Any], s
     assert made == json.loads(path.read_text())
 
 
+def job(study: Study, child: Child, site: Site) -> dict[str, Any]:
+    """The Job of a child."""
+    return objects(study, child, site)[-1]
+
+
 def pod_of(manifest: dict[str, Any]) -> dict[str, Any]:
     """The pod spec of a Job."""
     pod: dict[str, Any] = manifest["spec"]["template"]["spec"]
@@ -118,7 +123,7 @@ def test_pods_pass_pod_security_restricted(spec: dict[str, Any], stage: str) -> 
     for container in pod["containers"]:
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert all(set(volume) & {"emptyDir", "persistentVolumeClaim"} for volume in pod["volumes"])
+    assert all(set(volume) & {"emptyDir", "persistentVolumeClaim", "configMap"} for volume in pod["volumes"])
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
 
 
@@ -132,6 +137,22 @@ def test_payloads_are_what_pods_read() -> None:
     assert EvaluateTask.model_validate_json(texts["evaluate"]).task_uris == {"mnist": "s3://data/mnist"}
     analyse = AnalyseTask.model_validate_json(texts["analyse"])
     assert (analyse.experiment, analyse.final, analyse.failures) == (study.experiment, True, ("Trial x failed.",))
+
+
+def test_a_task_too_long_for_a_variable_is_a_file() -> None:
+    """The analysis of a list sweep of thousands: a ConfigMap that exists before the Job, mounted where its pods look."""
+    trials = [{"model": "tiny", "seed": seed, "epochs": 2} for seed in range(4000)]
+    study = study_of({**CPU, "sweep": {"list": trials}})
+    config_map, made = objects(study, Child("study", "analyse", None, 1, final=True, covers=4000), Site(), OWNER)
+    text = config_map["data"]["task.json"]
+    assert AnalyseTask.model_validate_json(text).experiment == study.experiment
+    assert config_map["metadata"]["ownerReferences"][0]["uid"] == OWNER.uid
+    pod = pod_of(made)
+    variables = {v["name"]: v["value"] for v in pod["containers"][0]["env"]}
+    assert TASK_VARIABLE not in variables
+    (mount,) = (m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "task")
+    assert variables[TASK_FILE_VARIABLE] == f"{mount['mountPath']}/task.json"
+    assert {"name": "task", "configMap": {"name": config_map["metadata"]["name"]}} in pod["volumes"]
 
 
 def test_names_fit_kubernetes() -> None:

@@ -70,13 +70,13 @@ def test_on_a_cluster_uris_and_absolute_paths_stand() -> None:
     assert CLUSTER.absolute("/results/data", "spec.upstream.data.uri") == "/results/data"
 
 
-def test_what_no_variable_can_hold_is_refused_before_anything_runs() -> None:
-    """Linux takes 128 KiB for one variable: a longer task would be a failing exec, for the analysis at the very end."""
-    trials = [{"model": "tiny", "seed": seed, "epochs": 2} for seed in range(3000)]
+def test_what_no_object_can_hold_is_refused_before_anything_runs() -> None:
+    """A ConfigMap holds 1 MiB: a longer task would be refused by the API server, the analysis's at the very end."""
+    trials = [{"model": "tiny", "seed": seed, "epochs": 2, "lrPeak": 0.001, "batchSize": 64} for seed in range(15_000)]
     study = study_of(**REMOTE, sweep={"list": trials})
     with pytest.raises(ValueError, match=r"spec\.sweep: .* an analyse pod would be told [0-9,]+ bytes"):
         check_tasks(study, CLUSTER)
-    check_tasks(study_of(**REMOTE, sweep={"list": trials[:300]}), CLUSTER)
+    check_tasks(study_of(**REMOTE, sweep={"list": trials[:3000]}), CLUSTER)
 
 
 def test_a_models_arguments_count_too() -> None:

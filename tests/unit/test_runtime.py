@@ -129,6 +129,16 @@ def test_a_bad_payload_is_a_configuration_error(payload: str, says: str, tmp_pat
     assert says in report.message
 
 
+def test_a_long_payload_comes_in_a_file(tmp_path: Path) -> None:
+    """Longer than Linux takes in one variable, it is read from the file that the other variable names."""
+    payload = tmp_path / "task.json"
+    payload.write_text(json.dumps({"trial": "a", "dataUri": "x" * 200_000}))
+    told: list[Task] = []
+    environ = {"TEPUI_TASK_FILE": str(payload), "TEPUI_TERMINATION_LOG": str(tmp_path / "log")}
+    assert run_pod(Task, lambda task, _: told.append(task), environ) == 0
+    assert len(told[0].data_uri) == 200_000
+
+
 def test_no_payload(tmp_path: Path) -> None:
     """A pod started by hand says what it needs."""
     log = tmp_path / "log"

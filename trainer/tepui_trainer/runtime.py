@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from tepui_spec.base import Section
 from tepui_spec.outcome import EXIT_CODES, MESSAGE_LIMIT_BYTES, Outcome, PodReport, Progress
-from tepui_spec.trial import PROGRESS_VARIABLE, TASK_VARIABLE, TERMINATION_LOG_VARIABLE
+from tepui_spec.trial import PROGRESS_VARIABLE, TASK_FILE_VARIABLE, TASK_VARIABLE, TERMINATION_LOG_VARIABLE
 from tepui_trainer.failures import Preempted, classify
 
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
@@ -147,7 +147,8 @@ def _shortened(text: str, limit: int) -> str:
 
 def _task(task_type: type[T], environ: Mapping[str, str]) -> T:
     """The payload. Raises ValueError that names the variable and the fields at fault."""
-    text = environ.get(TASK_VARIABLE)
+    file = environ.get(TASK_FILE_VARIABLE)
+    text = environ.get(TASK_VARIABLE) if file is None else Path(file).read_text()
     if text is None:
         raise ValueError(f"{TASK_VARIABLE} is not set: it must hold a {task_type.__name__} as JSON")
     try:
