@@ -140,7 +140,7 @@ def test_payloads_are_what_pods_read() -> None:
 
 
 def test_a_task_too_long_for_a_variable_is_a_file() -> None:
-    """The analysis of a list sweep of thousands: a ConfigMap that exists before the Job, mounted where its pods look."""
+    """The analysis of a list sweep of thousands: a ConfigMap made before the Job, mounted where its pods look."""
     trials = [{"model": "tiny", "seed": seed, "epochs": 2} for seed in range(4000)]
     study = study_of({**CPU, "sweep": {"list": trials}})
     config_map, made = objects(study, Child("study", "analyse", None, 1, final=True, covers=4000), Site(), OWNER)
