@@ -6,7 +6,6 @@ from typing import Literal
 
 from tepui_operator.child import Child
 from tepui_operator.observed import History, Observed, ObservedJob
-from tepui_operator.resources import hours
 from tepui_operator.retry import retry_at
 from tepui_operator.standing import MESSAGE_LIMIT
 from tepui_operator.study import Study
@@ -64,10 +63,10 @@ def _analysis_jobs(observed: Observed) -> list[ObservedJob]:
 
 def analyses_so_far(study: Study, observed: Observed, now: float) -> AnalysisStep:
     """The newest results of the analyses, and what they held."""
-    status, pods = observed.status, study.experiment.spec.pods
+    status = observed.status
     state, laws, report, settled, running = status.analysis, status.laws, status.report, 0.0, 0.0
     for job in _analysis_jobs(observed):
-        held = hours(pods, "analyse", job.held_s(now))
+        held = study.hours("analyse", job.held_s(now))
         if not job.ended:
             running += held
         elif job.attempt > state.number:

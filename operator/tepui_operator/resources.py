@@ -57,8 +57,7 @@ def hours_unit(pods: Pods) -> str:
     return "GPU-hours" if pods.gpus_per_node else "core-hours"
 
 
-def hours(pods: Pods, stage: Stage, held_s: float) -> float:
-    """GPU-hours of a Job that held its resources for `held_s` seconds; core-hours in a study without GPUs."""
+def units_held(pods: Pods, stage: Stage) -> float:
+    """GPUs that a running Job holds; cores in a study without GPUs."""
     asked = resources(pods, stage)
-    units = asked.gpus if pods.gpus_per_node else asked.cpus
-    return units * asked.pods * held_s / 3600
+    return (asked.gpus if pods.gpus_per_node else asked.cpus) * asked.pods

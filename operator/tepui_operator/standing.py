@@ -6,12 +6,10 @@ from typing import Literal
 
 from tepui_operator.child import Child
 from tepui_operator.observed import History, ObservedJob
-from tepui_operator.resources import hours
 from tepui_operator.retry import retry_at
 from tepui_operator.study import Study
 from tepui_spec.expand import Trial
 from tepui_spec.outcome import Outcome
-from tepui_spec.pods import Pods
 from tepui_spec.status import Failure
 
 State = Literal["waiting", "training", "evaluating", "completed", "failed"]
@@ -51,8 +49,7 @@ def _age(job: ObservedJob) -> tuple[bool, int]:
 
 def standing(study: Study, trial: Trial, job: ObservedJob, now: float) -> Standing:
     """What the trial's newest Job says about it."""
-    pods = study.experiment.spec.pods
-    held = job.history.hours + hours(pods, job.stage, job.held_s(now))
+    held = job.history.hours + study.hours(job.stage, job.held_s(now))
     if not job.ended:
         return Standing(trial, "training" if job.stage == "train" else "evaluating", held)
     if job.outcome is Outcome.SUCCEEDED:
@@ -60,10 +57,10 @@ def standing(study: Study, trial: Trial, job: ObservedJob, now: float) -> Standi
             return Standing(trial, "completed", held)
         following = Child(study.name, "evaluate", trial, 0, History(hours=held))
         return Standing(trial, "evaluating", held, following)
-    return _after_failure(study, trial, job, pods, held)
+    return _after_failure(study, trial, job, held)
 
 
-def _after_failure(study: Study, trial: Trial, job: ObservedJob, pods: Pods, held: float) -> Standing:
+def _after_failure(study: Study, trial: Trial, job: ObservedJob, held: float) -> Standing:
     assert job.outcome is not None  # the caller's case
     due_at = retry_at(job, study.experiment.spec.retries)
     if due_at is None:
@@ -77,6 +74,6 @@ def _after_failure(study: Study, trial: Trial, job: ObservedJob, pods: Pods, hel
             message=job.message[:MESSAGE_LIMIT],
         )
         return Standing(trial, "failed", held, failure=failure)
-    history = job.history.after(job.outcome, hours(pods, job.stage, job.held_s(job.ended_at or 0.0)))
+    history = job.history.after(job.outcome, study.hours(job.stage, job.held_s(job.ended_at or 0.0)))
     following = Child(study.name, job.stage, trial, job.attempt + 1, history)
     return Standing(trial, "waiting" if job.stage == "train" else "evaluating", held, following, due_at)

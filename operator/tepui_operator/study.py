@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import get_args
 
+from tepui_operator.resources import units_held
 from tepui_spec.expand import Trial, expand
 from tepui_spec.experiment import Experiment
+from tepui_spec.status import Stage
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,15 @@ class Study:
     def name(self) -> str:
         """The study's name."""
         return self.experiment.metadata.name
+
+    @cached_property
+    def _units_held(self) -> dict[Stage, float]:
+        pods = self.experiment.spec.pods
+        return {stage: units_held(pods, stage) for stage in get_args(Stage)}
+
+    def hours(self, stage: Stage, held_s: float) -> float:
+        """GPU-hours of a Job that held its resources for `held_s` seconds; core-hours in a study without GPUs."""
+        return self._units_held[stage] * held_s / 3600
 
     @cached_property
     def by_hash(self) -> dict[str, Trial]:

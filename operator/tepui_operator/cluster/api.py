@@ -56,6 +56,8 @@ class Api:
     """
 
     def __init__(self, configuration: Configuration, metrics: Metrics, *, write_timeout_s: float = 30.0) -> None:
+        # Proxies come from the kubeconfig: asking the environment costs two trips to a thread for every request.
+        configuration.client_session_kwargs = {"trust_env": False}
         self._configuration = configuration
         self._metrics = metrics
         self._write_timeout_s = write_timeout_s

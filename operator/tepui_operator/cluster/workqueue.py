@@ -9,6 +9,7 @@ import heapq
 import random
 import time
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -38,6 +39,8 @@ class WorkQueue(Generic[Key]):
         """Times at which to look at keys; an entry may have been overtaken by an earlier one."""
         self._pushed = 0
         self._changed = asyncio.Event()
+        self._turn = asyncio.Lock()
+        """Of the one worker that waits for the next key; the others wait for their turn."""
 
     def add(self, key: Key, after_s: float = 0.0) -> None:
         """Have the key worked on in `after_s` seconds, or sooner where that was wanted already."""
@@ -55,21 +58,26 @@ class WorkQueue(Generic[Key]):
 
     async def take(self) -> Key:
         """The next key that is due; it is this worker's until `done` or `failed`."""
-        while True:
-            now = self._clock()
-            while self._heap and self._heap[0][0] <= now:
-                _, _, key = heapq.heappop(self._heap)
-                entry = self._entries.get(key)
-                if entry is not None and entry.taken_at is None and self._ready(entry, now):
-                    entry.taken_at, entry.due_at = now, None
+        async with self._turn:
+            while True:
+                self._changed.clear()
+                key = self._pop()
+                if key is not None:
                     return key
-            self._changed.clear()
-            wait_s = self._heap[0][0] - now if self._heap else None
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+                wait_s = self._heap[0][0] - self._clock() if self._heap else None
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._changed.wait()
+
+    def _pop(self) -> Key | None:
+        now = self._clock()
+        while self._heap and self._heap[0][0] <= now:
+            _, _, key = heapq.heappop(self._heap)
+            entry = self._entries.get(key)
+            if entry is not None and entry.taken_at is None and self._ready(entry, now):
+                entry.taken_at, entry.due_at = now, None
+                return key
+        return None
 
     def done(self, key: Key, pause_s: float = 0.0) -> None:
         """The key's work is done, and is not begun again for `pause_s` seconds whatever happens."""
