@@ -76,6 +76,13 @@ def _entry(entry: Schema, definitions: Schema) -> Schema:
     return _plain(entry, definitions) | ({"nullable": True} if _NULL in entry.get("anyOf", []) else {})
 
 
+def at(schema: Schema, path: Sequence[str]) -> Schema:
+    """The schema of the field at a path that exists; "[]" is the entry of a list."""
+    for part in path:
+        schema = schema["items"] if part == "[]" else schema["properties"][part]
+    return schema
+
+
 def node_at(schema: Schema, path: Sequence[str | int]) -> Schema | None:
     """The schema of the field at a path; None where the contract has no such field."""
     for part in path:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from builders import experiment
+from tepui_spec.base import MEANING
 from tepui_spec.crd import custom_resource_definition
 from tepui_spec.schema import experiment_schema, node_at
 from tepui_spec.yaml_text import to_yaml
@@ -58,7 +59,7 @@ def test_the_schema_is_structural() -> None:
         assert (node["type"] == "array") == ("items" in node), path
         assert isinstance(node.get("exclusiveMinimum", False), bool), path
         assert set(node.get("required", [])) <= set(node.get("properties", {})), path
-    assert set(ROOT["properties"]["metadata"]) == {"type"}
+    assert ROOT["properties"]["metadata"] == {"type": "object", "properties": {"name": {"type": "string"}}}
 
 
 def test_every_spec_field_is_described_and_bounded() -> None:
@@ -84,9 +85,25 @@ def test_only_model_arguments_may_hold_what_is_not_in_the_schema() -> None:
 def test_patterns_are_re2() -> None:
     """The API server's engine has no look-around and no back-references; every pattern is anchored."""
     for path, node in nodes(ROOT):
-        pattern = node.get("pattern", "^$")
-        assert (pattern[0], pattern[-1]) == ("^", "$"), path
-        assert not re.search(r"\(\?|\\[1-9]", pattern), path
+        rules = " ".join(rule["rule"] for rule in node.get("x-kubernetes-validations", []))
+        for pattern in (node.get("pattern", "^$"), *re.findall(r"self\.matches\(r'([^']+)'\)", rules)):
+            assert (pattern[0], pattern[-1]) == ("^", "$"), path
+            assert not re.search(r"\(\?|\\[1-9]", pattern), path
+
+
+def test_no_pattern_of_the_contract_is_lost() -> None:
+    """Each is a pattern there too, or a rule that says in words what is wanted."""
+    ours = dict(nodes(experiment_schema()["properties"]["spec"]))
+    seen = 0
+    for path, node in nodes(SPEC):
+        pattern = ours[path].get("pattern")
+        if pattern is None or node.get("pattern") == pattern:
+            continue
+        (rule, *_) = node["x-kubernetes-validations"]
+        assert rule == {"rule": f"self.matches(r'{pattern}')", "message": f"must be {MEANING[pattern]}"}, path
+        assert "[]" not in path, path
+        seen += 1
+    assert seen > 10
 
 
 def test_defaults_fill_a_minimal_spec_to_what_pydantic_makes_of_it() -> None:
@@ -112,13 +129,15 @@ def _fill(value: Any, node: dict[str, Any]) -> None:
 
 def test_rules_speak_of_fields_that_exist() -> None:
     """Every self.FIELD of every rule is a field of the node that the rule stands at."""
-    methods, seen = {"all", "contains", "exists", "startsWith"}, 0
+    methods, seen = {"all", "contains", "exists", "startsWith", "matches"}, 0
     for path, node in nodes(ROOT):
         for rule in node.get("x-kubernetes-validations", []):
             for dots in re.findall(r"\b(?:self|oldSelf)\.([A-Za-z.]+)", rule["rule"]):
                 names = [name for name in dots.split(".") if name not in methods]
-                assert names[0] == "metadata" or node_at(node, names) is not None, f"{path}: {dots}"
+                assert node_at(node, names) is not None, f"{path}: {dots}"
                 seen += 1
+            field = rule.get("fieldPath", "").strip(".").split(".")
+            assert field == [""] or node_at(node, field) is not None, f"{path}: {field}"
     assert seen > 50
 
 
