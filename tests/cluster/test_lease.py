@@ -21,21 +21,23 @@ Start = Callable[[str, int], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def history(cluster: Cluster, namespace: str) -> Iterator[Watched]:
+def history(kwok_cluster: Cluster, kwok_namespace: str) -> Iterator[Watched]:
     """Who wrote, in the order in which the API server took the writes: a watch misses none."""
-    cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "written", "namespace": namespace}})
-    with Watched(cluster, "configmap/written", "-n", namespace, path="{.data.by}") as watched:
+    kwok_cluster.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "written", "namespace": kwok_namespace}}
+    )
+    with Watched(kwok_cluster, "configmap/written", "-n", kwok_namespace, path="{.data.by}") as watched:
         yield watched
 
 
 @pytest.fixture
-def start(cluster: Cluster, namespace: str) -> Iterator[Start]:
+def start(kwok_cluster: Cluster, kwok_namespace: str) -> Iterator[Start]:
     """Starts a writer of that name with that length of lease; all are ended with the test."""
     with ExitStack() as stack:
 
         def started(name: str, lease_s: int) -> "subprocess.Popen[bytes]":
-            command = [sys.executable, str(SCRIPT), namespace, name, str(lease_s)]
-            writer = subprocess.Popen(command, env=cluster.environment)
+            command = [sys.executable, str(SCRIPT), kwok_namespace, name, str(lease_s)]
+            writer = subprocess.Popen(command, env=kwok_cluster.environment)
             stack.callback(_end, writer)
             return writer
 
@@ -83,16 +85,16 @@ def test_a_leader_that_was_paused_never_writes_again(start: Start, history: Watc
     assert lines == sorted(lines)
 
 
-def test_the_lease_says_who_leads(start: Start, history: Watched, cluster: Cluster, namespace: str) -> None:
+def test_the_lease_says_who_leads(start: Start, history: Watched, kwok_cluster: Cluster, kwok_namespace: str) -> None:
     """`kubectl get leases` shows the holder and since when; a hand-over is counted."""
     first = start("first", LONG_S)
     history.until(lambda lines: "first" in lines)
-    spec = cluster.get("lease", "writers", "-n", namespace)["spec"]
+    spec = kwok_cluster.get("lease", "writers", "-n", kwok_namespace)["spec"]
     assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == ("first", LONG_S, 0)
     first.terminate()
     first.wait(timeout=30)
-    assert cluster.get("lease", "writers", "-n", namespace)["spec"]["holderIdentity"] == ""
+    assert kwok_cluster.get("lease", "writers", "-n", kwok_namespace)["spec"]["holderIdentity"] == ""
     start("second", LONG_S)
     history.until(lambda lines: "second" in lines)
-    spec = cluster.get("lease", "writers", "-n", namespace)["spec"]
+    spec = kwok_cluster.get("lease", "writers", "-n", kwok_namespace)["spec"]
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("second", 1)
