@@ -1,5 +1,6 @@
 """The cluster that the other tests stand on does what they need of it: on real nodes."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,25 @@ def test_a_failed_jobs_exit_code_is_readable(cluster: Cluster, namespace: str) -
     cluster.wait("condition=Failed", "job/bad", "-n", namespace)
     (end,) = terminated(cluster, namespace, "bad")
     assert (end["exitCode"], end["message"]) == (42, "diverged\n")
+
+
+def test_out_of_memory_is_told(cluster: Cluster, namespace: str) -> None:
+    """A pod over its memory limit is killed, and its status says why."""
+    hungry = job(namespace, "hungry", "tail /dev/zero")
+    hungry["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] = {"memory": "16Mi"}
+    cluster.apply(hungry)
+    cluster.wait("condition=Failed", "job/hungry", "-n", namespace)
+    (end,) = terminated(cluster, namespace, "hungry")
+    assert (end["reason"], end["exitCode"]) == ("OOMKilled", 137)
+
+
+def test_simulated_gpus_place_a_pod(own: Cluster, namespace: str) -> None:
+    """A Job that asks for two GPUs runs on the node that says it has them."""
+    own.simulate_gpus(1, 2)
+    greedy = job(namespace, "greedy", "true")
+    greedy["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] = {"nvidia.com/gpu": "2"}
+    own.apply(greedy)
+    own.wait("condition=Complete", "job/greedy", "-n", namespace)
 
 
 def test_pods_on_two_nodes_find_each_other_by_name(cluster: Cluster, namespace: str) -> None:
@@ -130,8 +150,6 @@ def forwarded(cluster: Cluster, namespace: str, running: str) -> Iterator[int]:
 
 def test_a_port_is_forwarded(forwarded: int) -> None:
     """What listens in the pod answers here."""
-    import socket
-
     with socket.create_connection(("127.0.0.1", forwarded), timeout=20) as connection:
         assert connection.recv(5) == b"pong\n"
 

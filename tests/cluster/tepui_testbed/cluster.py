@@ -91,7 +91,7 @@ class Cluster:
 
         It is NotReady some 20 s later; its pods are replaced once it has the taint `node.kubernetes.io/out-of-service`.
         """
-        node.power_off(self.state, self._layout, number)
+        node.power_off(self.state, self._layout, self.node_files(number))
 
     def start_node(self, number: int) -> None:
         """Power is back: the node comes up with its images and without its pods."""
@@ -106,6 +106,12 @@ class Cluster:
     def start_kubelet(self, number: int) -> None:
         """Start it again."""
         node.start_kubelet(self.state, self._layout, self.node_files(number))
+
+    def simulate_gpus(self, number: int, count: int) -> None:
+        """Let a real node have GPUs that nothing stands behind: pods that ask for them are placed and run."""
+        room = {"nvidia.com/gpu": str(count)}
+        status = json.dumps({"status": {"capacity": room, "allocatable": room}})
+        self.kubectl("patch", "node", self.node_files(number).name, "--subresource=status", "--patch", status)
 
     def import_image(self, archive: Path, nodes: Iterable[int] | None = None) -> None:
         """Put the images of an OCI archive into the stores of nodes (all of them), as far as they are not there."""

@@ -75,6 +75,7 @@ def _api_server(credentials: Credentials) -> list[str]:
         f"--client-ca-file={credentials.authority.file}",
         f"--tls-cert-file={serving.certificate}",
         f"--tls-private-key-file={serving.key}",
+        "--kubelet-preferred-address-types=InternalIP",
         f"--kubelet-certificate-authority={credentials.authority.file}",
         f"--kubelet-client-certificate={to_kubelets.certificate}",
         f"--kubelet-client-key={to_kubelets.key}",

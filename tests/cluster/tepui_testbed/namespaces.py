@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from tepui_testbed.processes import Process, innermost_child, spawn
 from tepui_testbed.waiting import TestbedError, wait_until
@@ -48,7 +49,10 @@ class Namespaces:
             f"{argv[0]} has started ({log})",
             _START_S,
         )
-        return Process.of(pid)
+        try:
+            return Process.of(pid)
+        except ProcessLookupError:
+            _died(argv, log)
 
 
 def create(outside: Namespaces | None, log: Path, *, end_with_me: bool = False) -> Namespaces:
@@ -84,5 +88,5 @@ def checked(argv: Sequence[str]) -> str:
     return done.stdout
 
 
-def _died(argv: Sequence[str], log: Path) -> int:
+def _died(argv: Sequence[str], log: Path) -> NoReturn:
     raise TestbedError(f"{argv[0]} died at once: {log.read_text(errors='replace')[-2000:]}")

@@ -1,17 +1,19 @@
 """A real node: its own machine in namespaces, with containerd, kubelet and kube-proxy."""
 
 import signal
+from pathlib import Path
 
-from tepui_testbed.cgroups import make_groups
+from tepui_testbed.cgroups import make_groups, remove_groups
 from tepui_testbed.layout import Layout
 from tepui_testbed.namespaces import Namespaces, create
 from tepui_testbed.network import connect_node, node_address
-from tepui_testbed.node_files import KERNEL_DEFAULTS, NodeFiles
+from tepui_testbed.node_files import CONTAINERD_SOCKET, KERNEL_DEFAULTS, NodeFiles
 from tepui_testbed.processes import Process
 from tepui_testbed.state import State
 from tepui_testbed.waiting import wait_until
 
 _CONTAINERD_S = 60
+_GROUPS_GONE_S = 20
 
 
 def power_on(state: State, layout: Layout, files: NodeFiles) -> None:
@@ -27,12 +29,14 @@ def power_on(state: State, layout: Layout, files: NodeFiles) -> None:
     state.write(layout.folder)
 
 
-def power_off(state: State, layout: Layout, number: int) -> None:
+def power_off(state: State, layout: Layout, files: NodeFiles) -> None:
     """Kill PID 1 of the node: a power failure."""
-    state.nodes.pop(number).init.end(signal.SIGKILL)
-    for name in [name for name in state.daemons if name.endswith(f"@{number}")]:
+    state.nodes.pop(files.number).init.end(signal.SIGKILL)
+    for name in [name for name in state.daemons if name.endswith(f"@{files.number}")]:
         del state.daemons[name]
     state.write(layout.folder)
+    # a kubelet that meets the groups of dead containers waits 3 s for each
+    wait_until(lambda: remove_groups(files.cgroup), f"the control groups of {files.name} are gone", _GROUPS_GONE_S)
 
 
 def start_kubelet(state: State, layout: Layout, files: NodeFiles) -> None:
@@ -60,11 +64,13 @@ def _start_containerd(where: Namespaces, layout: Layout, files: NodeFiles) -> Pr
     name = f"containerd@{files.number}"
     containerd = layout.start(where, "containerd", ["--config", str(files.folder / "containerd.toml")], name)
 
-    def standing() -> bool:
-        layout.see_alive(name, containerd)
-        return "containerd successfully booted" in layout.log(name).read_text(errors="replace")
+    socket = Path(f"/proc/{where.init.pid}/root{CONTAINERD_SOCKET}")
 
-    wait_until(standing, f"{name} has booted ({layout.log(name)})", _CONTAINERD_S)
+    def serving() -> bool:
+        layout.see_alive(name, containerd)
+        return socket.exists()
+
+    wait_until(serving, f"{name} serves ({layout.log(name)})", _CONTAINERD_S)
     return containerd
 
 

@@ -17,6 +17,7 @@ from tepui_testbed.namespaces import Namespaces
 from tepui_testbed.network import connect_control
 from tepui_testbed.state import Shape, State
 from tepui_testbed.versions import binaries
+from tepui_testbed.waiting import TestbedError
 
 _CONTROL = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 _SIMULATION = ("kwok", "kwok-stages")
@@ -91,6 +92,11 @@ def _add_nodes(cluster: Cluster, state: State, layout: Layout, credentials: Cred
     cluster.import_image(pause_image())
     for number in numbers:
         node.start_kubelet(state, layout, cluster.node_files(number))
-    names = [f"node/{cluster.node_files(number).name}" for number in numbers]
-    cluster.wait("create", *names, timeout_s=_NODES_READY_S)
-    cluster.wait("condition=Ready", *names, timeout_s=_NODES_READY_S)
+    try:
+        for number in numbers:  # one by one: kubectl waits for the creation of a single object only
+            cluster.wait("create", f"node/{cluster.node_files(number).name}", timeout_s=_NODES_READY_S)
+        cluster.wait("condition=Ready", "node", "--all", timeout_s=_NODES_READY_S)
+    except TestbedError:
+        for name, process in state.daemons.items():
+            layout.see_alive(name, process)  # the last words of one that has ended say more
+        raise
