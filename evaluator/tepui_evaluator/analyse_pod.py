@@ -10,10 +10,12 @@ from tepui_evaluator.analysis import (
     laws_path,
     points_path,
     report_data,
+    write_experiment,
     write_standing,
     write_tables,
 )
 from tepui_evaluator.store import Store
+from tepui_spec import layout
 from tepui_spec.headline import headlines
 from tepui_spec.law import Law
 from tepui_spec.outcome import Outcome, PodReport, Progress
@@ -45,11 +47,12 @@ def run(task: AnalyseTask, context: PodContext) -> PodReport:
     store = Store(storage, experiment)
     context.progress(Progress(stage="analyse", step=0, steps=_STEPS, note="laws"))
     analysis = analyse(store, confidence=experiment.spec.analysis.confidence)
-    write_tables(storage, experiment, analysis)
-    write_standing(storage, experiment, Standing(final=task.final, failures=task.failures))
+    write_experiment(storage, experiment)
+    write_tables(storage, study, analysis)
+    write_standing(storage, study, Standing(final=task.final, failures=task.failures))
     context.check_stop()
     context.progress(Progress(stage="analyse", step=1, steps=_STEPS, note="report"))
-    data = report_data(store, analysis, final=task.final, failures=task.failures)
+    data = report_data(store, study, analysis, final=task.final, failures=task.failures)
     report = write_report(task.destination.storage_uri, study, data)
     context.progress(Progress(stage="analyse", step=2, steps=_STEPS, note="tracking"))
     _track(task, analysis, storage, report)
@@ -58,7 +61,7 @@ def run(task: AnalyseTask, context: PodContext) -> PodReport:
     return PodReport(
         outcome=Outcome.SUCCEEDED,
         message=_message(store, analysis, waiting),
-        laws=headlines(analysis.laws),
+        laws=headlines(analysis.fitted.laws),
         report=report,
     )
 
@@ -76,7 +79,7 @@ def law_metrics(laws: Iterable[Law]) -> dict[str, float]:
 
 
 def _track(task: AnalyseTask, analysis: Analysis, storage: Storage, report: str) -> None:
-    """Laws over the number of finished trials, so that MLflow draws how they settle; tables and report as files."""
+    """Laws over the number of finished trials, so that MLflow draws how they settle; tables, report and figures."""
     study = task.experiment.metadata.name
     tracker = Tracker(
         task.destination,
@@ -85,9 +88,11 @@ def _track(task: AnalyseTask, analysis: Analysis, storage: Storage, report: str)
         run_name="laws",
         tags={"tepui.study": study},
     )
-    tracker.metrics(law_metrics(analysis.laws), analysis.trials.num_rows)
+    tracker.metrics(law_metrics(analysis.fitted.laws), analysis.trials.num_rows)
     for path in (laws_path(study), points_path(study), report.removeprefix(f"{storage.uri()}/")):
         tracker.artifact(path)
+    for path in storage.list(layout.figures_dir(study)):
+        tracker.artifact(path, "figures")
     if task.final:
         tracker.end(Outcome.SUCCEEDED)
     tracker.close(TRACKING_TIMEOUT_S)
@@ -96,7 +101,7 @@ def _track(task: AnalyseTask, analysis: Analysis, storage: Storage, report: str)
 def _message(store: Store, analysis: Analysis, waiting: int) -> str:
     """How far the study is, which laws could not be fitted and why, and whether tracking waits."""
     parts = [f"{len(store.finished)} of {len(store.planned)} trials"]
-    average = [law for law in analysis.laws if law.law == "average"]
+    average = [law for law in analysis.fitted.laws if law.law == "average"]
     if not average:
         parts.append("no downstream results yet")
     else:

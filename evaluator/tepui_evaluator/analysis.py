@@ -15,17 +15,34 @@ from tepui_evaluator.layer_laws import layer_laws
 from tepui_evaluator.report_data import Provenance, ReportData, law_grid
 from tepui_evaluator.report_replay import study_yaml
 from tepui_evaluator.report_view import HEADLINE_LAYER
+from tepui_evaluator.sampled import sampled_errors
 from tepui_evaluator.store import Store
-from tepui_evaluator.study_points import PointRow, groups_of, point_table, points_of, report_point
+from tepui_evaluator.study_points import PointRow, groups_of, point_table, points_of, report_points, varied_factors
 from tepui_spec import layout
 from tepui_spec.base import Section
 from tepui_spec.experiment import Experiment
-from tepui_spec.law import Band, Law
+from tepui_spec.law import Band, ByValue, Law, Sampled
 from tepui_spec.results import CurveRow, TrialRow
 from tepui_trainer.rows import from_table, write_rows
 from tepui_trainer.storage import Storage
 
 _PACKAGES = ("tepui", "torch", "timm", "deepspeed", "mlflow-skinny", "mlflow", "numpy", "scipy", "pyarrow")
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The laws of a table of points."""
+
+    laws: tuple[Law, ...]
+    """Of what the head sees, by task and shots."""
+    bands: tuple[Band | None, ...]
+    """Of each law, for the picture."""
+    layer_laws: tuple[Law, ...]
+    """Of earlier layers, by task, shots and layer."""
+    law_rows: tuple[LawRow, ...]
+    """All of them as rows."""
+    sampled: tuple[Sampled, ...]
+    """Fit and prediction error by the number of models sampled, by task at its largest number of shots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +52,7 @@ class Analysis:
     trials: pa.Table
     curves: pa.Table
     points: pa.Table
-    laws: tuple[Law, ...]
-    """Of what the head sees, by task and shots."""
-    bands: tuple[Band | None, ...]
-    """Of each law, for the picture."""
-    layer_laws: tuple[Law, ...]
-    """Of earlier layers, by task, shots and layer."""
-    law_rows: tuple[LawRow, ...]
+    fitted: Fitted
     task_hashes: dict[str, str]
     """Content hash by task."""
 
@@ -53,6 +64,12 @@ def analyse(store: Store, *, confidence: float) -> Analysis:
     """
     trials, evaluations = store.table("trials"), store.table("evaluations")
     points = point_table(trials, evaluations)
+    pairs = zip(evaluations["task"].to_pylist(), evaluations["task_content_hash"].to_pylist(), strict=True)
+    return Analysis(trials, store.table("curves"), points, fit_points(points, confidence=confidence), dict(pairs))
+
+
+def fit_points(points: pa.Table, *, confidence: float) -> Fitted:
+    """The laws of points (PointRow): what the head sees at every number of shots, earlier layers at the largest."""
     laws: list[Law] = []
     bands: list[Band | None] = []
     law_rows: list[LawRow] = []
@@ -65,29 +82,29 @@ def analyse(store: Store, *, confidence: float) -> Analysis:
             laws.append(law)
             bands.append(None if law.e_ir is None else band(group, law, law_grid(law)))
             law_rows.append(law_row(law, layer=layer, protocol=protocol))
+    largest = {task: rows for (task, _, layer, _), rows in groups.items() if layer == HEADLINE_LAYER}
+    sampled = [s for task, rows in largest.items() for s in sampled_errors(points_of(rows), by=_by(task, rows))]
     layered = layer_laws(groups, confidence=confidence)
     law_rows += [law_row(law, layer=str(law.by["layer"]), protocol=protocol) for protocol, law in layered]
-    pairs = zip(evaluations["task"].to_pylist(), evaluations["task_content_hash"].to_pylist(), strict=True)
-    return Analysis(
-        trials=trials,
-        curves=store.table("curves"),
-        points=points,
-        laws=tuple(laws),
-        bands=tuple(bands),
-        layer_laws=tuple(law for _, law in layered),
-        law_rows=tuple(law_rows),
-        task_hashes=dict(pairs),
-    )
+    return Fitted(tuple(laws), tuple(bands), tuple(law for _, law in layered), tuple(law_rows), tuple(sampled))
 
 
-def write_tables(storage: Storage, experiment: Experiment, analysis: Analysis) -> None:
-    """Write the study as applied, its points and its laws. Raises what `Storage.write` raises."""
-    folder = layout.study_dir(experiment.metadata.name)
-    storage.write(f"{folder}/experiment.yaml", study_yaml(experiment).encode())
+def _by(task: str, rows: Sequence[PointRow]) -> dict[str, ByValue]:
+    return {"task": task, "shots": rows[0].shots}
+
+
+def write_tables(storage: Storage, study: str, analysis: Analysis) -> None:
+    """Write a study's points and laws. Raises what `Storage.write` raises."""
     sink = io.BytesIO()
     pq.write_table(analysis.points, sink, compression="zstd", write_page_checksum=True)
-    storage.write(points_path(experiment.metadata.name), sink.getvalue())
-    write_rows(storage, laws_path(experiment.metadata.name), analysis.law_rows, LawRow)
+    storage.write(points_path(study), sink.getvalue())
+    write_rows(storage, laws_path(study), analysis.fitted.law_rows, LawRow)
+
+
+def write_experiment(storage: Storage, experiment: Experiment) -> None:
+    """Write the study as applied. Raises what `Storage.write` raises."""
+    folder = layout.study_dir(experiment.metadata.name)
+    storage.write(f"{folder}/experiment.yaml", study_yaml(experiment).encode())
 
 
 class Standing(Section):
@@ -98,39 +115,41 @@ class Standing(Section):
     """Failed trials, a sentence each."""
 
 
-def write_standing(storage: Storage, experiment: Experiment, standing: Standing) -> None:
+def write_standing(storage: Storage, study: str, standing: Standing) -> None:
     """Keep it for reports that are made anew. Raises what `Storage.write` raises."""
-    storage.write(_standing_path(experiment), standing.model_dump_json().encode())
+    storage.write(_standing_path(study), standing.model_dump_json().encode())
 
 
-def read_standing(storage: Storage, experiment: Experiment) -> Standing:
+def read_standing(storage: Storage, study: str) -> Standing:
     """As last written; nothing is known where there is none. Raises what `Storage.read` raises."""
-    path = _standing_path(experiment)
+    path = _standing_path(study)
     return Standing.model_validate_json(storage.read(path)) if storage.exists(path) else Standing()
 
 
-def _standing_path(experiment: Experiment) -> str:
-    return f"{layout.study_dir(experiment.metadata.name)}/standing.json"
+def _standing_path(study: str) -> str:
+    return f"{layout.study_dir(study)}/standing.json"
 
 
-def report_data(store: Store, analysis: Analysis, *, final: bool = True, failures: Sequence[str] = ()) -> ReportData:
-    """What the report shows of the store's experiment."""
-    assert store.experiment is not None
-    experiment = store.experiment
+def report_data(
+    store: Store, study: str, analysis: Analysis, *, final: bool = True, failures: Sequence[str] = ()
+) -> ReportData:
+    """What the report shows of the store's experiment; without one, of all that the rows hold."""
+    trials = tuple(from_table(analysis.trials, TrialRow))
     factors = {t.hash: t.factors.model_dump(mode="json", exclude_none=True) for t in store.planned}
     return ReportData(
-        study=experiment.metadata.name,
-        experiment=experiment,
-        trials=tuple(from_table(analysis.trials, TrialRow)),
+        study=study,
+        experiment=store.experiment,
+        trials=trials,
         curves=tuple(from_table(analysis.curves, CurveRow)),
-        points=tuple(report_point(row, factors[row.trial]) for row in from_table(analysis.points, PointRow)),
-        laws=analysis.laws,
-        bands=analysis.bands,
-        layer_laws=analysis.layer_laws,
+        points=report_points(from_table(analysis.points, PointRow), factors or varied_factors(trials)),
+        laws=analysis.fitted.laws,
+        bands=analysis.fitted.bands,
+        layer_laws=analysis.fitted.layer_laws,
+        sampled=analysis.fitted.sampled,
         failures=tuple(failures),
-        planned_trials=len(store.planned),
+        planned_trials=len(store.planned) or None,
         interim=not final,
-        provenance=_provenance(experiment, analysis),
+        provenance=provenance(analysis, _storage_of(store)),
     )
 
 
@@ -154,16 +173,25 @@ def stored_experiment(storage: Storage) -> Experiment:
     return Experiment.model_validate(yaml.safe_load(storage.read(paths[0])))
 
 
-def _provenance(experiment: Experiment, analysis: Analysis) -> Provenance:
+def provenance(analysis: Analysis, storage: str) -> Provenance:
+    """Hashes of the data behind the rows, and the versions of this analysis."""
     upstream = dict.fromkeys(analysis.trials["upstream_content_hash"].to_pylist())
     hashes = {"upstream" if len(upstream) == 1 else f"upstream {i}": h for i, h in enumerate(upstream)}
-    storage = experiment.spec.storage
+    return Provenance(packages=packages(), hashes=hashes | analysis.task_hashes, storage=storage)
+
+
+def packages() -> dict[str, str]:
+    """Versions of what made the report, by package; those that are not installed are left out."""
+    return {name: number for name in _PACKAGES if (number := _version(name)) is not None}
+
+
+def _storage_of(store: Store) -> str:
+    """As the user wrote it, else where the rows were read."""
+    if store.experiment is None:
+        return store.storage.uri()
+    storage = store.experiment.spec.storage
     claim = storage.persistent_volume_claim
-    return Provenance(
-        packages={name: number for name in _PACKAGES if (number := _version(name)) is not None},
-        hashes=hashes | analysis.task_hashes,
-        storage=storage.uri or (f"PersistentVolumeClaim {claim.claim_name}/{claim.path}" if claim else ""),
-    )
+    return storage.uri or (f"PersistentVolumeClaim {claim.claim_name}/{claim.path}" if claim else "")
 
 
 def _version(package: str) -> str | None:

@@ -12,7 +12,7 @@ import numpy as np
 from tepui_evaluator.figures import Layers, Rows, Spec, dashes, family_color, family_shape, point_look, to_spec
 from tepui_evaluator.hull import lower_hull
 from tepui_evaluator.report_data import EvaluationPoint
-from tepui_evaluator.report_text import floor_text, words
+from tepui_evaluator.report_text import error_name, floor_text, words
 from tepui_evaluator.report_view import View, thinned
 from tepui_spec.law import Band, Law
 
@@ -265,7 +265,7 @@ def _floor_rows(law: Law | None) -> dict[str, Rows]:
 
 def error_title(view: View) -> str:
     """Title of the downstream axis."""
-    return f"{view.task} {view.shots}-shot error"
+    return error_name(view.task, view.shots)
 
 
 def law_figure(view: View, families: Sequence[str], *, log: bool = False, width: int = 640, height: int = 420) -> Spec:

@@ -13,6 +13,7 @@ from tepui_evaluator.report_view import View
 ALL_SHOTS_UP_TO = 8
 """Tasks: with more, only the largest number of shots is shown."""
 POINTS_PER_PANEL = 150
+_SHOTS_HEADER = "datum.value ? datum.value + '-shot error' : 'error'"
 
 
 def overview_chart(
@@ -33,12 +34,10 @@ def overview_chart(
         everything.transform_filter("datum.kind == 'law'").mark_line(style="laws", strokeWidth=1.6).encode(x=x, y=y),
         data=alt.NamedData("overview"),
     ).properties(width=width, height=round(width * 0.72))
-    if len(tasks) <= ALL_SHOTS_UP_TO:
+    if len(tasks) <= ALL_SHOTS_UP_TO and len(shots) > 1:
         return layers.facet(
             row=alt.Row("task:N", title=None, sort=list(tasks), header=alt.Header(labelAngle=-90, labelPadding=8)),
-            column=alt.Column(
-                "shots:O", title=None, sort=list(shots), header=alt.Header(labelExpr="datum.value + '-shot error'")
-            ),
+            column=alt.Column("shots:O", title=None, sort=list(shots), header=alt.Header(labelExpr=_SHOTS_HEADER)),
             spacing=14,
         )
     return layers.facet(facet=alt.Facet("task:N", title=None, sort=list(tasks)), columns=4, spacing=18)

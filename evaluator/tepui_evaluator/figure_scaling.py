@@ -49,7 +49,8 @@ def scaling_chart(
     y = alt.Y("y:Q", title=y_title, axis=alt.Axis(format="~%", tickCount=5))
     ordered = all(isinstance(level, int | float) for level in levels)
     scale = alt.Scale(domain=list(levels), range="ordinal" if ordered else "category")
-    field = f"f_{factor}:N"
+    column = "model" if factor == "model" else f"f_{factor}"
+    field = f"{column}:N"
     title = _TITLES.get(factor, words(factor))
     legend = alt.Legend(title=title, titleOrient="top", columns=3, labelLimit=90)
     line = (
@@ -60,7 +61,7 @@ def scaling_chart(
     )
     points = (
         alt.Chart(alt.NamedData("points"))
-        .transform_filter(f"indexof({json.dumps(list(levels))}, datum['f_{factor}']) >= 0")
+        .transform_filter(f"indexof({json.dumps(list(levels))}, datum['{column}']) >= 0")
         .transform_calculate(upstream=with_se("x"), downstream=with_se("y"))
         .mark_point(filled=True)
         .encode(

@@ -25,6 +25,9 @@ _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [10, 4], [1, 3], [6, 2, 2, 2]]
 
 
+_FAMILIES_A_ROW = 6
+
+
 def theme(*, dark: bool) -> Spec:
     """Vega-Lite configuration; the charts name styles (`frontier`, `band`, `floor`, ...) and never a colour."""
     ink, soft, line = ("#E8E6E1", "#A8A59D", "#2E2F32") if dark else ("#1B1C1E", "#62605A", "#ECE9E3")
@@ -120,12 +123,19 @@ def _styles(ink: str, soft: str, accent: str, *, dark: bool) -> Spec:
 
 def family_color(names: Sequence[str]) -> alt.Color:
     """Colour of a point by architecture family, the same in every figure."""
-    return alt.Color("family:N", title=None, scale=alt.Scale(domain=list(names), range="category"))
+    scale = alt.Scale(domain=list(names), range="category")
+    return alt.Color("family:N", title=None, scale=scale, legend=_family_legend(names))
 
 
 def family_shape(names: Sequence[str]) -> alt.Shape:
     """Shape of a point by architecture family: what remains of colour in black and white."""
-    return alt.Shape("family:N", title=None, scale=alt.Scale(domain=list(names), range="symbol"))
+    scale = alt.Scale(domain=list(names), range="symbol")
+    return alt.Shape("family:N", title=None, scale=scale, legend=_family_legend(names))
+
+
+def _family_legend(names: Sequence[str]) -> alt.Legend:
+    """Several rows where one would not leave room for the legend of lines."""
+    return alt.Legend(columns=_FAMILIES_A_ROW) if len(names) > _FAMILIES_A_ROW else alt.Legend()
 
 
 def dashes(names: Sequence[str]) -> alt.Scale:

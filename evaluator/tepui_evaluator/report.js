@@ -69,7 +69,7 @@
     const byView = name === "law" || name === "scaling";
     const view = data.views[current];
     const chosen = name === "law" ? form.elements.axes.value : name;
-    const title = byView ? `${view.task} ${view.shots}-shot error` : "";
+    const title = byView ? view.error : "";
     const spec = JSON.parse(JSON.stringify(data.charts[chosen]).replaceAll("@ERROR@", JSON.stringify(title).slice(1, -1)));
     spec.datasets = byView ? viewData(view) : shared;
     spec.config = { ...data.themes[dark.matches ? "dark" : "light"], ...(byView ? { point: view.look } : {}) };
@@ -113,7 +113,7 @@
     const count = drawn < view.n
       ? `${drawn} of ${view.n} models drawn, evenly and with the whole hull.` : `${view.n} model${view.n === 1 ? "" : "s"}.`;
     document.getElementById("said").textContent = [
-      `${view.task}, ${view.shots}-shot: ${count}`,
+      `${view.error}: ${count}`,
       rows.some((row) => row.bar) ? "Bars are one standard error." : "",
       view.heldout.n ? "The stretch marked as held out was predicted from the other models as a check." : "",
     ].join(" ");

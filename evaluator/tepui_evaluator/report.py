@@ -28,10 +28,14 @@ def write_report(storage: str, study: str, data: ReportData) -> str:
 
     An interim report has no static pictures. Raises ValueError (permission, impossible path) or TransientError.
     """
-    folder, store = study_dir(study), Storage(storage)
+    return write_files(Storage(storage), f"{study_dir(study)}/", data)
+
+
+def write_files(store: Storage, prefix: str, data: ReportData) -> str:
+    """The same at any place in a storage: `{prefix}report.html` and `{prefix}figures/`."""
     if not data.interim:
-        _write_figures(store, f"{folder}/figures", data)
-    path = f"{folder}/report.html"
+        _write_figures(store, f"{prefix}figures", data)
+    path = f"{prefix}report.html"
     store.write(path, render(data).encode())
     return store.uri(path)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tepui_spec.experiment import Experiment
-from tepui_spec.law import Band, ByValue, Law
+from tepui_spec.law import Band, ByValue, Law, Sampled
 from tepui_spec.results import CurveRow, TrialRow
 
 
@@ -67,6 +67,8 @@ class ReportData:
     """One for each law, on the upstream errors of `law_grid`; None where there is no curve. Empty: no bands."""
     layer_laws: tuple[Law, ...] = ()
     """By `task`, `shots` and `layer`, a quarter of the depth (`layer_depth.QUARTERS`)."""
+    sampled: tuple[Sampled, ...] = ()
+    """By `task` and `shots`, hull and all points, sizes ascending."""
     failures: tuple[str, ...] = ()
     """One sentence for each failed trial."""
     planned_trials: int | None = None

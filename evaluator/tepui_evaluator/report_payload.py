@@ -7,10 +7,11 @@ from typing import Any
 
 from tepui_evaluator.figure_curves import curve_rows, curves_chart
 from tepui_evaluator.figure_heads import heads_figure, heads_rows
-from tepui_evaluator.figure_law import law_chart, law_only_datasets, point_rows
+from tepui_evaluator.figure_law import error_title, law_chart, law_only_datasets, point_rows
 from tepui_evaluator.figure_layer_laws import layer_laws_chart, layer_laws_rows
 from tepui_evaluator.figure_layers import layer_rows, layers_chart, models_shown
 from tepui_evaluator.figure_overview import overview_chart, overview_datasets
+from tepui_evaluator.figure_sampled import sampled_chart, sampled_rows
 from tepui_evaluator.figure_scaling import scaled_factors, scaling_figure
 from tepui_evaluator.figure_shots import shots_figure, shots_rows
 from tepui_evaluator.figure_spearman import ranks_chart, ranks_rows, spearman_chart, spearman_rows
@@ -55,7 +56,7 @@ def charts(data: ReportData, all_views: Sequence[View], found: Findings) -> dict
     factors = scaled_factors(factor_levels(data), found.series)
     if "law" in made and factors:
         made["scaling"] = to_spec(scaling_figure(factors, ERROR_TITLE))
-    if any(row["value"] is not None for row in shots_rows(all_views)):
+    if found.trends:
         made["shots"] = to_spec(shots_figure(tasks, shots_rows(all_views)))
     if spearman_rows(all_views):
         made["spearman"] = to_spec(spearman_chart(tasks))
@@ -67,6 +68,8 @@ def charts(data: ReportData, all_views: Sequence[View], found: Findings) -> dict
         made["layer_laws"] = to_spec(layer_laws_chart(tasks))
     if found.heads:
         made["heads"] = to_spec(heads_figure(heads_rows(found.heads), tasks))
+    if sampled_rows(data.sampled):
+        made["sampled"] = to_spec(sampled_chart(tasks))
     if curve_rows(data):
         made["curves"] = to_spec(curves_chart(names))
     return made
@@ -81,6 +84,7 @@ def datasets(data: ReportData, all_views: Sequence[View], found: Findings) -> di
         "layers": layer_rows(data),
         "layer_laws": layer_laws_rows(data, all_views),
         "heads": heads_rows(found.heads),
+        "sampled": sampled_rows(data.sampled),
         "curves": curve_rows(data),
         **overview_datasets(all_views),
     }
@@ -110,6 +114,7 @@ def _view(view: View, points: Sequence[EvaluationPoint], models: _Models, series
     return {
         "task": view.task,
         "shots": view.shots,
+        "error": error_title(view),
         "n": len(view.points),
         "look": point_look(len(points)),
         "points": pack(own),

@@ -129,7 +129,7 @@ def _gain(best: float | None, law: Law | None) -> str:
 
 
 def _sentence(task: str, shots: int, outlook: Outlook, best: float | None, law: Law | None) -> str:
-    error = f"{task} {shots}-shot error"
+    error = error_name(task, shots)
     if best is None:
         return f"{error} has not been measured yet."
     if outlook == "unknown" or law is None or law.interval.e_ir is None:
@@ -228,6 +228,11 @@ def scope(data: ReportData) -> str:
         ends = dict.fromkeys((percent(min(upstream)), percent(max(upstream))))
         parts.append(f"upstream error {' to '.join(ends)}")
     return " · ".join(parts)
+
+
+def error_name(task: str, shots: int) -> str:
+    """What is measured: mnist 25-shot error; without shots (0), the error on the task."""
+    return f"{task} {shots}-shot error" if shots else f"{task} error"
 
 
 def words(name: str) -> str:

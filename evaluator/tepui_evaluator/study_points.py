@@ -14,17 +14,20 @@ support seeds' part is not known and is left out.
 The upstream error has the binomial part alone, of the same form.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from tepui_evaluator.points import FloatArray, IntArray, Points, make_points, measurement_se
 from tepui_evaluator.report_data import EvaluationPoint
-from tepui_spec.results import Row
+from tepui_spec.law import ByValue
+from tepui_spec.results import Row, TrialRow
+from tepui_spec.sweep import Factors
 from tepui_trainer.rows import arrow_schema, from_table
 
 GROUP = ("task", "shots", "layer", "protocol")
@@ -137,8 +140,21 @@ def groups_of(table: pa.Table) -> dict[tuple[Any, ...], list[PointRow]]:
     return dict(sorted(groups.items()))
 
 
-def report_point(row: PointRow, factors: dict[str, Any]) -> EvaluationPoint:
-    """A row as the report draws it; `factors` are what the sweep varied for its trial."""
+def report_points(
+    rows: Iterable[PointRow], factors: Mapping[str, Mapping[str, ByValue]]
+) -> tuple[EvaluationPoint, ...]:
+    """Rows as the report draws them; `factors` are what was varied, by trial."""
+    return tuple(_report_point(row, factors[row.trial]) for row in rows)
+
+
+def varied_factors(rows: Iterable[TrialRow | PointRow]) -> dict[str, dict[str, ByValue]]:
+    """By trial, the factors of a sweep that are not the same in all rows, under their names in a spec."""
+    rows = list(rows)
+    varied = [name for name in Factors.model_fields if len({getattr(row, name) for row in rows}) > 1]
+    return {row.trial: {to_camel(name): getattr(row, name) for name in varied} for row in rows}
+
+
+def _report_point(row: PointRow, factors: Mapping[str, ByValue]) -> EvaluationPoint:
     return EvaluationPoint(
         trial=row.trial,
         model=row.model,

@@ -41,6 +41,11 @@ def study_dir(study: str) -> str:
     return f"studies/{study}"
 
 
+def figures_dir(study: str) -> str:
+    """Folder of the static pictures beside a study's report."""
+    return f"{study_dir(study)}/figures"
+
+
 def spool(trial: str, pod: str) -> str:
     """Tracking events of one pod that MLflow has not confirmed; `pod` is its stage and 8 random hex digits."""
     return f"spool/{trial}-{pod}.jsonl"

@@ -87,10 +87,14 @@ def _check_mlflow(folder: Path, laws: list[LawRow]) -> None:
     law = next(row for row in laws if (row.task, row.shots, row.law) == ("mnist", 25, "average"))
     assert logged.data.metrics["mnist/25_shot/average/e_ir"] == pytest.approx(law.e_ir)
     assert {file.path for file in client.list_artifacts(logged.info.run_id)} == {
+        "figures",
         "laws.parquet",
         "points.parquet",
         "report.html",
     }
+    logged_figures = {Path(file.path).name for file in client.list_artifacts(logged.info.run_id, "figures")}
+    assert logged_figures == {path.name for path in (folder / layout.figures_dir("study")).iterdir()}
+    assert {"law-mnist-25.svg", "law-mnist-25.png", "ranks.svg"} <= logged_figures
 
 
 def _check_commands(folder: Path) -> None:

@@ -8,7 +8,7 @@ from tepui_evaluator.shots_trend import counts, shots_trends
 
 
 def test_directions_of_the_simulated_laws() -> None:
-    """k and e_IR fall and alpha rises in every task, as the laws were made; e_IR's change excludes 0 where it is large."""
+    """k and e_IR fall and alpha rises in every task, as the laws were made, and e_IR's change excludes 0."""
     trends = shots_trends(views(simulated_study()), "average")
     of = {(t.task, t.quantity): t for t in trends}
     assert of["mnist", "k"].shots == (1, 5, 10, 25)
