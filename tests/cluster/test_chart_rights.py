@@ -1,0 +1,117 @@
+"""The roles of the chart suffice for the real operator, and give it no more than it uses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builders import experiment_dict
+from chart_release import DEFINITION, IMAGE, Release, granted
+from tepui_spec.crd import custom_resource_definition
+from tepui_spec.expand import expand
+from tepui_spec.experiment import Experiment
+from tepui_testbed.cluster import Cluster
+from tepui_testbed.kwok import ending
+
+AFTER_A_CONFLICT = {("get", "jobs"), ("get", "services"), ("get", "experimentspecs")}
+"""Asked only where another wrote at the same moment: a create or a status that met a conflict."""
+POD_IMAGE = f"registry.example/tepui-study@sha256:{'0' * 64}"
+
+
+@pytest.fixture
+def release(kwok_cluster: Cluster, kwok_namespace: str) -> Iterator[Release]:
+    """A release; the definition is not its own."""
+    kwok_cluster.apply(custom_resource_definition())
+    kwok_cluster.wait("condition=Established", f"crd/{DEFINITION}")
+    release = Release(kwok_cluster, kwok_namespace)
+    yield release
+    release.uninstall()
+
+
+def values(**more: object) -> dict[str, object]:
+    """One replica's worth: the operator itself runs as a process of the test."""
+    return {**IMAGE, "crd": {"install": False}, **more}
+
+
+def study(namespace: str, name: str) -> dict[str, object]:
+    """Four trials, each a gang over two nodes, untracked."""
+    document = experiment_dict(
+        name,
+        pods={"image": POD_IMAGE, "nodes": 2},
+        storage={"uri": "s3://results/study"},
+        tracking={"enabled": False},
+    )
+    document["metadata"]["namespace"] = namespace
+    return document
+
+
+def test_a_study_completes_under_the_rights_of_one_namespace(release: Release, tmp_path: Path) -> None:
+    """With a failure, a retry, a suspension; nothing is refused, and every right is used but those for conflicts."""
+    namespace, cluster = release.namespace, release.cluster
+    release.install(values(watch={"namespaces": [namespace]}, kueue={"enabled": False}))
+    document = study(namespace, "whole")
+    failing, endless = (trial.hash for trial in expand(Experiment.model_validate(document).spec)[:2])
+    first = {"tepui.dev/stage": "train", "tepui.dev/attempt": "0"}
+    cluster.apply(
+        ending(f"{namespace}-failing", namespace, first | {"tepui.dev/trial": failing}, exit_code=1, message="bang"),
+        ending(f"{namespace}-endless", namespace, first | {"tepui.dev/trial": endless}, run_for_ms=3_600_000),
+    )
+    with release.operator(tmp_path) as operator:
+        cluster.apply(document)
+        here = ("--namespace", namespace)
+        cluster.wait("create", f"job/whole-{failing}-t1", *here)
+        cluster.wait("jsonpath={.status.active}=2", f"job/whole-{endless}-t0", *here)
+        cluster.kubectl(
+            "patch", "exps", "whole", *here, "--type=merge", "--patch", json.dumps({"spec": {"suspend": True}})
+        )
+        cluster.wait("condition=Suspended", f"job/whole-{endless}-t0", *here)
+        cluster.kubectl("delete", "stage", f"{namespace}-endless", f"{namespace}-failing")
+        cluster.kubectl(
+            "patch", "exps", "whole", *here, "--type=merge", "--patch", json.dumps({"spec": {"suspend": False}})
+        )
+        cluster.wait("condition=Complete", "experimentspec/whole", *here, timeout_s=180)
+        requests = operator.requests()
+    refused = {key: codes for key, codes in requests.items() if codes & {401, 403}}
+    assert not refused, operator.log.read_text()
+    assert set(requests) <= granted(release, namespace)
+    assert granted(release, namespace) - set(requests) <= AFTER_A_CONFLICT
+
+
+NEVER = [
+    *(("get", "secrets"), ("list", "secrets"), ("create", "serviceaccounts/token"), ("create", "pods")),
+    *(("create", "pods/exec"), ("get", "pods/log"), ("delete", "jobs"), ("delete", "pods"), ("impersonate", "users")),
+    *(("update", "experimentspecs"), ("delete", "experimentspecs"), ("create", "roles"), ("create", "rolebindings")),
+    *(("get", "configmaps"), ("list", "nodes"), ("get", "persistentvolumeclaims"), ("patch", "services")),
+    *(("delete", "leases"), ("update", DEFINITION), ("*", "*")),
+]
+
+
+def test_the_operator_may_do_nothing_else(release: Release) -> None:
+    """Watching the whole cluster, it reads no Secret and starts nothing but Jobs; it writes no spec."""
+    release.install(values())
+    for namespace in (release.namespace, "default", "kube-system"):
+        assert release.may("create", "jobs.batch", namespace)
+        assert [asked for asked in NEVER if release.may(*asked, namespace)] == []
+    assert release.may("update", "leases/tepui", release.namespace)
+    assert not release.may("update", "leases/kube-scheduler", "kube-system")
+    assert not release.may("create", "leases", "default")
+
+
+def test_a_namespaced_operator_may_do_nothing_elsewhere(release: Release) -> None:
+    """Its own namespaces are the only ones."""
+    release.install(values(watch={"namespaces": [release.namespace]}))
+    assert release.may("create", "jobs.batch", release.namespace)
+    for asked in (("list", "jobs.batch"), ("list", "experimentspecs"), ("create", "jobs.batch"), ("list", "pods")):
+        assert not release.may(*asked, "default")
+
+
+def test_users_of_a_namespace_have_studies_there(release: Release) -> None:
+    """Who has the built-in role `edit` writes specs, who has `view` reads them, and no user writes a status."""
+    release.install(values())
+    namespace, cluster = release.namespace, release.cluster
+    for role in ("view", "edit"):
+        cluster.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}", "-n", namespace)
+    verbs = ("get", "list", "watch", "create", "update", "patch", "delete")
+    for role, expected in (("view", verbs[:3]), ("edit", verbs), ("nobody", ())):
+        assert tuple(verb for verb in verbs if release.may(verb, "experimentspecs", namespace, role)) == expected
+        assert not release.may("patch", "experimentspecs/status", namespace, role)
