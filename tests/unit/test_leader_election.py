@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tepui_operator.cluster.errors import ConflictError
+from tepui_operator.cluster.errors import ConflictError, ForbiddenError
 from tepui_operator.cluster.lease import LeaderLease, LeaseTiming, identity
 from tepui_spec.errors import TransientError
 from virtual_time import run_virtual
@@ -58,6 +58,7 @@ class Link:
         self.server = server
         self.delays = delays
         self.cut = False
+        self.forbidden = False
 
     async def get(self, path: str) -> dict[str, Any] | None:
         assert path == PATH
@@ -77,6 +78,8 @@ class Link:
     async def _ask(self, do: Callable[[], Any]) -> Any:
         """A client that gives up does not stop a request that is on its way."""
         there, back = next(self.delays)
+        if self.forbidden:
+            raise ForbiddenError(403, "Forbidden", "leases is forbidden")
         if self.cut:
             await asyncio.sleep(there)
             raise TransientError("connection refused")
@@ -277,6 +280,20 @@ def test_a_lease_made_by_hand_without_a_holder_is_free() -> None:
         server = LeaseServer()
         server.create({"metadata": {"name": "tepui-operator"}})
         lease, _ = candidate(server, "a")
+        assert await lease.attempt()
+
+    scenario(body)
+
+
+def test_a_right_that_is_given_late_is_taken() -> None:
+    """Without the right to write leases it waits, and says so in its log, until it has it."""
+
+    async def body() -> None:
+        server = LeaseServer()
+        lease, link = candidate(server, "a")
+        link.forbidden = True
+        assert not await lease.attempt()
+        link.forbidden = False
         assert await lease.attempt()
 
     scenario(body)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from tepui_operator.cluster.errors import ConflictError
+from tepui_operator.cluster.errors import ApiError, ConflictError
 from tepui_spec.errors import TransientError
 
 log = logging.getLogger(__name__)
@@ -128,10 +128,10 @@ class LeaderLease:
         try:
             async with asyncio.timeout(self.timing.renew_deadline_s / 2):
                 await self._step()
-        except (TransientError, TimeoutError) as error:
-            log.warning("the lease could not be read or written: %s", error or "no answer in time")
         except ConflictError:  # another wrote it, or a renewal of ours arrived after we had given it up
             self._seen = None
+        except (TransientError, TimeoutError, ApiError) as error:  # rights, too, may be given while this waits
+            log.warning("the lease could not be read or written: %s", str(error) or "no answer in time")
         return self.holds()
 
     async def _step(self) -> None:
@@ -185,7 +185,7 @@ class LeaderLease:
     async def _release(self) -> None:
         """Give the lease back, so that the next need not wait; where that fails, it waits."""
         self._holds_until = -math.inf
-        with suppress(TransientError, TimeoutError, ConflictError):
+        with suppress(TransientError, TimeoutError, ApiError):
             async with asyncio.timeout(self.timing.write_timeout_s):
                 lease = await self._api.get(self._path)
                 if lease is not None and self._mine(lease):
