@@ -1,14 +1,17 @@
 """The frontier law: what the best models reach, with intervals that hold over the unknown inefficiency family.
 
 The likelihood of `frontier_likelihood` is maximised under each family. The interval of e_IR, k, alpha or a
-prediction is the union over families f of
+prediction, psi, is the union over families f of the profile likelihood intervals
 
-    {psi : 2 (nll_f(psi) - min nll_f) <= q max(1, D_psi) - 2 (min nll_f - min over families)}
-    q = m log(1 + t(1/2 + confidence/2, m - p)**2 / (m - p)),  p = 5
+    {psi : 2 (nll_f(psi) - min nll_f) <= q - max(0, behind_f / D - SLACK)}
+    q = n log(1 + t(n - p)**2 / (n - p)),  p = 5
+    behind_f = 2 (min nll_f + PENALTY_f - min over families of the same)
 
-with m the number of groups of related models and D_psi the ratio of the group-robust (sandwich) to the naive
-variance of psi (profile likelihood of a stochastic frontier: Aigner, Lovell and Schmidt 1977; the method and
-its measured coverage: docs/statistics.md). Estimates are averages over families weighted by likelihood.
+with each end moved away from that family's estimate by the factor sqrt(D), and by t(m - 3) / t(n - p) where the n
+models form m < n groups of related ones. D >= 1 is the ratio of the group-robust (sandwich) to the naive variance of
+psi, and t the quantile of the confidence. Moving ends rather than raising q keeps the profile where no model becomes an
+outlier (profile likelihood of a stochastic frontier: Aigner, Lovell and Schmidt 1977; what SLACK and PENALTY are worth,
+and the measured coverage: docs/statistics.md). Estimates are averages over families weighted by likelihood.
 """
 
 from __future__ import annotations
@@ -32,13 +35,16 @@ from tepui_evaluator.frontier_likelihood import (
 )
 from tepui_evaluator.frontier_profile import HI, LO, SCALE, Ends, Parameter, Problems, profile_ends
 from tepui_evaluator.hull import lower_hull
-from tepui_evaluator.inefficiency import FAMILIES
+from tepui_evaluator.inefficiency import FAMILIES, Family
 from tepui_evaluator.newton import Box, minimise
 from tepui_evaluator.points import FloatArray, IntArray, Points
 from tepui_evaluator.saturation import fit_power
 
 PARAMETERS = 5  # c, k, alpha, and the inefficiency's scale and slope
-MIN_GROUPS = PARAMETERS + 1
+MIN_MODELS = PARAMETERS + 1
+MIN_GROUPS = 3
+PENALTY: dict[Family, float] = {"gamma6": 1.5}  # losses that keep away from the frontier are less likely beforehand
+SLACK = 3.0  # no family is the true one: so much less likelihood (twice its log) is not held against one
 MAX_POINTS = 5000
 _START_ALPHAS = (1.5, 4.0, 9.0)
 _FOUND_BETTER = 1e-3  # fall of the likelihood on a profile that makes its optimum worth refining
@@ -56,9 +62,14 @@ class FrontierFit:
     value: FloatArray
 
     @property
+    def standing(self) -> FloatArray:
+        """Penalised values (F,) that families are compared by."""
+        return np.asarray(self.value + np.array([PENALTY.get(family, 0.0) for family in FAMILIES]))
+
+    @property
     def weights(self) -> FloatArray:
         """Weights (F,) of the families, by likelihood."""
-        weights = np.exp(-(self.value - self.value.min()))
+        weights = np.exp(-(self.standing - self.standing.min()))
         return np.asarray(weights / weights.sum())
 
     @property
@@ -70,32 +81,38 @@ class FrontierFit:
         )  # fmt: skip
 
     def intervals(self, parameters: Sequence[Parameter], confidence: float) -> list[Interval | None]:
-        """Intervals of several parameters; all None with fewer than MIN_GROUPS groups of related models."""
-        m = self.likelihood.points.groups
-        if m < MIN_GROUPS:
+        """Intervals of several parameters; all None with fewer than MIN_MODELS models or MIN_GROUPS groups of them."""
+        points = self.likelihood.points
+        if points.n < MIN_MODELS or points.groups < MIN_GROUPS:
             return [None for _ in parameters]
         fit = self
         for _ in range(_REFINEMENTS):
-            problems, owners, ends = fit._profile(tuple(parameters), confidence)
+            problems, owners, factors = fit._problems(tuple(parameters), confidence)
+            ends = profile_ends(fit.likelihood, problems)
             best = int(np.argmax(ends.better))
             if ends.better[best] < _FOUND_BETTER:
                 break
             fit = fit._refined(problems.family, ends)
-        return [_union(p, owners == i, problems.side, ends) for i, p in enumerate(parameters)]
+        moved = replace(ends, at=np.where(ends.open, ends.at, _away(problems, ends.at, factors)))
+        return [_union(p, owners == i, problems.side, moved) for i, p in enumerate(parameters)]
 
-    def _profile(self, parameters: tuple[Parameter, ...], confidence: float) -> tuple[Problems, IntArray, Ends]:
-        m = self.likelihood.points.groups
-        t = float(stdtrit(m - PARAMETERS, 0.5 + confidence / 2.0))
-        q = m * np.log1p(t * t / (m - PARAMETERS))
-        behind = 2.0 * (self.value - self.value.min())
+    def _problems(self, parameters: tuple[Parameter, ...], confidence: float) -> tuple[Problems, IntArray, FloatArray]:
+        """Profiles (R) under families that are not too far behind, their parameters' numbers, and how far to move."""
+        points = self.likelihood.points
+        degrees = points.n - PARAMETERS
+        q = points.n * np.log1p(_t(degrees, confidence) ** 2 / degrees)
+        behind = 2.0 * (self.standing - self.standing.min())
+        few = 1.0
+        if points.groups < points.n:
+            few = _t(min(max(points.groups - 3, 1), degrees), confidence) / _t(degrees, confidence)
         rows = []
         for family in range(len(FAMILIES)):
             ratios = _variance_ratios(self.likelihood, family, self.theta[family], parameters)
-            for owner, ratio in enumerate(ratios):
-                threshold = q * max(1.0, ratio) - behind[family]
+            for owner, ratio in enumerate(np.maximum(ratios, 1.0)):
+                threshold = q - max(0.0, behind[family] / ratio - SLACK)
                 if threshold > 0.0:
-                    rows += [(owner, family, side, threshold) for side in (-1, 1)]
-        owner_R, family_R, side_R, threshold_R = (np.array(column) for column in zip(*rows, strict=True))
+                    rows += [(owner, family, side, threshold, few * np.sqrt(ratio)) for side in (-1, 1)]
+        owner_R, family_R, side_R, threshold_R, factor_R = (np.array(column) for column in zip(*rows, strict=True))
         problems = Problems(
             parameters=tuple(parameters[i] for i in owner_R),
             family=family_R,
@@ -104,7 +121,7 @@ class FrontierFit:
             value=self.value[family_R],
             threshold=threshold_R,
         )
-        return problems, owner_R, profile_ends(self.likelihood, problems)
+        return problems, owner_R, factor_R
 
     def _refined(self, family_R: IntArray, ends: Ends) -> FrontierFit:
         """This fit with each family's optimum restarted from the best point that its profiles met."""
@@ -214,6 +231,20 @@ def _gradient(parameter: Parameter, theta: FloatArray) -> FloatArray:
     power = float(np.exp(theta[KAPPA] + L))
     gradient[C], gradient[KAPPA], gradient[LAMBDA] = 1.0, power, power * L
     return gradient
+
+
+def _t(degrees: int, confidence: float) -> float:
+    return float(stdtrit(degrees, 0.5 + confidence / 2.0))
+
+
+def _away(problems: Problems, at_R: FloatArray, factor_R: FloatArray) -> FloatArray:
+    """Ends (R,) `factor_R` times as far from the optimum's value: in logs for k and alpha, an error never below 0."""
+    hat_R = np.array([p.value(theta) for p, theta in zip(problems.parameters, problems.theta, strict=True)])
+    in_logs = np.array([p.kind in ("k", "alpha") for p in problems.parameters])
+    linear = np.maximum(hat_R + factor_R * (at_R - hat_R), 0.0)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        relative = hat_R * (at_R / hat_R) ** factor_R
+    return np.asarray(np.where(in_logs, relative, linear))
 
 
 def _union(parameter: Parameter, mine: np.ndarray, side: IntArray, ends: Ends) -> Interval | None:

@@ -40,6 +40,12 @@ class Parameter:
         """Coordinate that holds it; a value takes the place of log k."""
         return {"e_ir": C, "k": KAPPA, "alpha": LAMBDA, "value": KAPPA}[self.kind]
 
+    def value(self, theta_P: FloatArray) -> float:
+        """The parameter at these coordinates."""
+        if self.x is not None:
+            return float(theta_P[C] + np.exp(theta_P[KAPPA] + np.exp(theta_P[LAMBDA]) * np.log(self.x)))
+        return float(theta_P[C] if self.kind == "e_ir" else np.exp(theta_P[self.slot]))
+
 
 @dataclass(frozen=True, eq=False)
 class Problems:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tepui_evaluator.average import AverageFit, fit_average
 from tepui_evaluator.correlation import spearman
-from tepui_evaluator.frontier import MAX_POINTS, MIN_GROUPS, Interval, fit_frontier
+from tepui_evaluator.frontier import MAX_POINTS, MIN_MODELS, Interval, fit_frontier
 from tepui_evaluator.frontier_profile import Parameter
 from tepui_evaluator.heldout import Curve, Split, score, split_at
 from tepui_evaluator.hull import lower_hull
@@ -20,10 +20,10 @@ from tepui_evaluator.points import Points
 from tepui_evaluator.saturation import PowerFit, fit_power
 from tepui_spec.law import Band, ByValue, HeldOut, Intervals, Law, LawKind, Prediction
 
-VERSION = "1"
+VERSION = "2"
 KINDS: tuple[LawKind, ...] = ("frontier", "average", "hull", "all_points")
 METHODS: dict[LawKind, str] = {
-    "frontier": "stochastic-frontier likelihood, union of profile intervals over four inefficiency families",
+    "frontier": "stochastic-frontier likelihood, union of profile intervals over five inefficiency families",
     "average": "least squares over all models, group-robust t intervals",
     "hull": "least squares on the vertices of the convex hull, as published",
     "all_points": "least squares on all points with e_IR >= 0, as published",
@@ -149,8 +149,8 @@ def _frontier_law(
 def _judge_frontier(
     interval: tuple[float, float] | None, points: Points, confidence: float, average_heldout: HeldOut | None
 ) -> Verdict:
-    if interval is None and points.groups == points.n:
-        return Verdict("no", f"only {counted(points.n, 'model')}; the frontier's interval needs at least {MIN_GROUPS}")
+    if points.n < MIN_MODELS:
+        return Verdict("no", f"only {counted(points.n, 'model')}; the frontier's interval needs at least {MIN_MODELS}")
     return doubt(judge(interval, points, confidence=confidence), average_heldout)
 
 

@@ -10,7 +10,7 @@ from tepui_evaluator.frontier import MAX_POINTS, fit_frontier, subset
 from tepui_evaluator.frontier_likelihood import KAPPA, LAMBDA, TAU, C, FrontierLikelihood
 from tepui_evaluator.frontier_profile import HI, LO, Parameter, Problems, profile_ends
 from tepui_evaluator.points import Points, make_points
-from tepui_evaluator.simulation import SCENARIOS, simulate
+from tepui_evaluator.simulation import BEYOND, SCENARIOS, simulate
 
 EASY = next(s for s in SCENARIOS if s.name == "easy")
 PARAMETERS = [Parameter("e_ir"), Parameter("k"), Parameter("alpha"), Parameter("value", 0.05)]
@@ -149,11 +149,17 @@ def test_copies_of_a_model_in_one_group_tell_nothing_new() -> None:
 
 
 def test_too_few_groups_have_no_interval() -> None:
-    """With 5 groups or fewer there are estimates but no interval is made up."""
-    points = replace(_points(), group=np.arange(40) % 5)
-    fit = fit_frontier(points)
-    assert np.isfinite(fit.curve).all()
-    assert fit.intervals(PARAMETERS, 0.95) == [None] * 4
+    """With 2 groups there are estimates but no interval is made up; with 3 to 5 there is one, wider the fewer."""
+    points = _points()
+    assert np.isfinite(fit_frontier(replace(points, group=np.arange(40) % 2)).curve).all()
+    widths = []
+    for groups in (2, 4, 10):
+        interval = fit_frontier(replace(points, group=np.arange(40) % groups)).intervals(PARAMETERS, 0.95)[0]
+        widths.append(None if interval is None else float(interval[1] or 1.0) - interval[0])
+    assert widths[0] is None
+    assert widths[1] is not None
+    assert widths[2] is not None
+    assert widths[1] > widths[2]
 
 
 def test_an_outlier_far_below_hardly_moves_the_frontier() -> None:
@@ -173,10 +179,12 @@ def test_many_points_are_thinned_to_a_fixed_subset() -> None:
     assert subset(points).x.tolist() == subset(points).x.tolist()
 
 
-@pytest.mark.parametrize("name", ["n=12", "easy", "noisy", "e_IR=0", "10 groups", "outliers"])
+@pytest.mark.parametrize(
+    "name", ["n=12", "easy", "noisy", "e_IR=0", "10 groups", "outliers", "uniform", "gamma(6)", "lognormal", "4 groups"]
+)
 def test_intervals_cover_the_truth(name: str) -> None:
     """A small fixed part of benchmarks/coverage.py: of 20 studies at least 17 cover e_IR, for every scenario."""
-    scenario = next(s for s in SCENARIOS if s.name == name)
+    scenario = next(s for s in (*SCENARIOS, *BEYOND) if s.name == name)
     covered = 0
     for seed in range(20):
         points = simulate(scenario, np.random.default_rng([seed, 99]))

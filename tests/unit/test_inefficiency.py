@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from tepui_evaluator.inefficiency import FAMILIES, Density, Family, log_density, with_outliers
+from tepui_evaluator.inefficiency import FAMILIES, GAMMA_SHAPES, Density, Family, log_density, with_outliers
 
 CASES = [
     (0.03, 0.01, 0.02),  # residual, sigma, s
@@ -14,6 +14,8 @@ CASES = [
     (0.3, 0.01, 0.02),
     (-0.06, 0.01, 0.05),
     (-0.05, 0.01, 0.0015),  # z = -11.7: the continued fraction
+    (-0.02, 0.01, 0.00495),  # z = -4.02 and -3.98: either side of where it takes over
+    (-0.02, 0.01, 0.00505),
     (0.01, 0.003, 0.1),
     (0.02, 0.02, 0.0005),  # z = -39: where adding the large terms first loses all digits
 ]
@@ -24,7 +26,7 @@ def _by_integration(family: Family, e: float, sigma: float, s: float) -> float:
         if family == "half_normal":
             density = math.sqrt(2.0 / math.pi) / s * math.exp(-0.5 * (u / s) ** 2)
         else:
-            m = FAMILIES.index(family) - 1
+            m = GAMMA_SHAPES[family] - 1
             density = u**m * math.exp(-u / s) / (math.factorial(m) * s ** (m + 1))
         return density * math.exp(-0.5 * ((e - u) / sigma) ** 2) / (sigma * math.sqrt(2.0 * math.pi))
 
