@@ -20,11 +20,13 @@ class Settled:
 
     @staticmethod
     def of(study: Study, status: ExperimentStatus) -> "Settled":
-        """As the status lists them."""
-        return Settled(
-            _bits(study.place_of_index[index] for index in parse_indexes(status.completed_trials)),
-            _bits(study.place_of_index[index] for index in parse_indexes(status.failed_trials)),
-        )
+        """As the status lists them; what is no trial of the study is passed over."""
+        place = study.place_of_index
+
+        def listed(text: str) -> int:
+            return _bits(place[index] for index in parse_indexes(text) if index in place)
+
+        return Settled(listed(status.completed_trials), listed(status.failed_trials))
 
     def lists(self, study: Study) -> dict[str, str]:
         """The fields of a status that list them."""
