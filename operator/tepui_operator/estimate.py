@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from pydantic import ValidationError
-
+from tepui_operator.local_data import local_folder, read_card
 from tepui_operator.payloads import Site
 from tepui_operator.resources import mebibytes
 from tepui_operator.study import Study
 from tepui_spec import cost
 from tepui_spec.cost import GpuBytes, ModelCost
-from tepui_spec.dataset import CARD_NAME, DatasetCard
 from tepui_spec.expand import Trial
 
 SUSTAINED_FLOPS_PER_S = {"bf16": 125e12, "fp32": 10e12, "cpu": 20e9}
@@ -44,26 +41,16 @@ class ModelEstimate:
     hours: float | None
 
 
-def upstream_size(folder: Path, study: Study) -> UpstreamSize | None:
-    """Read from the card of the upstream data where that is a local folder; None elsewhere.
-
-    Raises ValueError where the card is no card.
-    """
+def upstream_size(site: Site, study: Study) -> UpstreamSize | None:
+    """Read from the card of the upstream data where that is a local folder; None elsewhere, and where it is no card."""
     data = study.experiment.spec.upstream.data
-    uri = Site(folder).absolute(data.uri, "spec.upstream.data.uri").removeprefix("file://")
-    if "://" in uri:
-        return None
-    path = Path(uri) / CARD_NAME
-    if not path.exists():
-        return None
+    folder = local_folder(site.absolute(data.uri, "spec.upstream.data.uri"))
     try:
-        card = DatasetCard.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{path}: not a dataset's card: {f'{field}: ' if field else ''}{first['msg']}") from error
-    split = card.splits.get(data.train_split)
-    return UpstreamSize(split.images, len(card.class_names)) if split is not None else None
+        card = read_card(folder) if folder is not None else None
+    except ValueError:  # `data_check` tells of it
+        return None
+    split = card.splits.get(data.train_split) if card is not None else None
+    return UpstreamSize(split.images, len(split.images_per_class)) if split is not None else None
 
 
 def estimates(study: Study, size: UpstreamSize | None, flops_per_s: float | None = None) -> list[ModelEstimate]:

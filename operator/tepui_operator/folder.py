@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from tepui_operator.as_run import AsRun
 from tepui_spec.errors import TransientError
 from tepui_spec.layout import study_dir
 from tepui_spec.status import ExperimentStatus
@@ -41,6 +42,11 @@ class EngineFolder:
         """The status as last written."""
         return self.root / "status.json"
 
+    @property
+    def as_run(self) -> Path:
+        """What the study was when it last began to run (`as_run.AsRun`)."""
+        return self.root / "as-run.json"
+
     def log(self, pod: str) -> Path:
         """The log of one pod."""
         return self.logs / f"{pod}.log"
@@ -69,12 +75,20 @@ class EngineFolder:
 
     def write_status(self, status: ExperimentStatus) -> None:
         """Replace the status, whole or not at all. Raises TransientError where the disk does not take it."""
-        temporary = self.status.with_suffix(".tmp")
-        try:
-            temporary.write_text(status.model_dump_json(indent=1) + "\n")
-            temporary.replace(self.status)
-        except OSError as error:
-            raise TransientError(f"cannot write {self.status}: {error.strerror}") from error
+        _replace(self.status, status.model_dump_json(indent=1) + "\n")
+
+    def write_as_run(self, run: AsRun) -> None:
+        """Replace what the study was when it last ran. Raises as `write_status`."""
+        _replace(self.as_run, run.model_dump_json(indent=1, by_alias=True, exclude_unset=True) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        raise TransientError(f"cannot write {path}: {error.strerror}") from error
 
 
 def engine_folder(storage_uri: str, study: str, *, create: bool = False) -> EngineFolder:

@@ -25,9 +25,9 @@ def plan_text(study: Study, file: Path, *, given: UpstreamSize | None = None, fl
 
     Raises ValueError where the study cannot run at all: what its pods would be told is too long.
     """
-    folder = file.resolve().parent
-    check_tasks(study, Site(folder))
-    upstream = given or upstream_size(folder, study)
+    site = Site(file.resolve().parent)
+    check_tasks(study, site)
+    upstream = given or upstream_size(site, study)
     found = estimates(study, upstream, flops_per_s)
     rate = flops_per_s or sustained_flops_per_s(study)
     parts = [_head(study, upstream), _models(found), _memory(study, found), _hours(study, found, rate), _objects(study)]

@@ -1,5 +1,6 @@
 """`tepui status`: where a study stands, from the status that its engine last wrote."""
 
+from tepui_operator.as_run import AsRun, differences
 from tepui_operator.folder import EngineFolder
 from tepui_operator.resources import hours_unit
 from tepui_operator.study import Study
@@ -8,9 +9,10 @@ from tepui_operator.text import digits
 from tepui_spec.status import ExperimentStatus
 
 
-def status_text(study: Study, folder: EngineFolder, status: ExperimentStatus) -> str:
-    """Phase, counts, laws and failures."""
-    counts, unit = status.trials, hours_unit(study.experiment.spec.pods)
+def status_text(study: Study, folder: EngineFolder, status: ExperimentStatus, as_run: AsRun | None = None) -> str:
+    """Phase, counts, laws and failures of the study as it was run, and how its file differs from that now."""
+    ran = as_run.experiment if as_run is not None else study.experiment
+    counts, unit = status.trials, hours_unit(ran.spec.pods)
     lines = [f"Study {study.name}: {status.phase}"]
     lines += [f"  {c.type}: {c.reason}: {c.message}" for c in status.conditions if c.status == "True"]
     lines += [
@@ -20,5 +22,14 @@ def status_text(study: Study, folder: EngineFolder, status: ExperimentStatus) ->
     ]
     if status.report is not None:
         lines.append(f"Report: {status.report}")
-    parts = ["\n".join(lines), law_table(study, status.laws), failures_text(status, folder)]
+    changed = _changed(study, differences(ran, study.experiment))
+    confidence = ran.spec.analysis.confidence
+    parts = ["\n".join(lines), changed, law_table(status.laws, confidence), failures_text(status, folder)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _changed(study: Study, changes: list[str]) -> str:
+    if not changes:
+        return ""
+    head = f"The file has changed since, to {len(study.trials):,} trials; all else here is of the study as it was run:"
+    return "\n".join([head, *(f"  {change}" for change in changes), "`tepui run` goes on with the file as it is now."])

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tepui_operator.folder import EngineFolder
@@ -13,30 +14,42 @@ from tepui_spec.headline import Estimate, Headline
 from tepui_spec.status import ExperimentStatus
 
 NOT_IDENTIFIED = "not identified"
-_HEADINGS = ("task", "shots", "law", "k", "alpha", "e_IR", "models")
+_HEADINGS = ("task", "shots", "law", "k", "alpha", "e_IR", "models", "why not more")
 
 
 def summary(study: Study, site: Site, folder: EngineFolder, result: RunResult, *, command: str) -> str:
     """Everything a user reads at the end of `tepui run`."""
     status = result.status
-    parts = [_outcome(study, result, command), law_table(study, status.laws), failures_text(status, folder)]
-    if status.report is not None:
-        parts.append(f"Report: {status.report}")
-    uri = mlflow_uri(study, site)
-    if uri is not None and not result.interrupted:
-        parts.append(f"Runs:   {_mlflow_command(uri)}\n        (the runs are on its page under 'Model training')")
+    parts = [
+        _outcome(study, result, command),
+        law_table(status.laws, _confidence(study)),
+        failures_text(status, folder),
+    ]
+    parts += _where(study, site, status) if not result.interrupted else [_report(status)]
     return "\n\n".join(part for part in parts if part)
 
 
-def law_table(study: Study, laws: tuple[Headline, ...]) -> str:
-    """The laws, a line each: values with their intervals, or that the data do not identify them.
+def complete_already(
+    study: Study, site: Site, status: ExperimentStatus, *, file: str, unseen: Sequence[str] = ()
+) -> str:
+    """The same of a study that is complete as it stands, for which nothing was run; `unseen` data have no card here."""
+    whether = f"; whether the data of {', '.join(unseen)} are the same was not looked at" if unseen else ""
+    head = (
+        f"Study {study.name} is complete: all {status.trials.completed} trials, as the file says now{whether}. "
+        f"Nothing was run.\n"
+        f"`tepui report {file}` fits the laws anew; `tepui run --again {file}` looks at every trial first."
+    )
+    return "\n\n".join([head, law_table(status.laws, _confidence(study)), *_where(study, site, status)])
+
+
+def law_table(laws: tuple[Headline, ...], confidence: float) -> str:
+    """The laws, a line each: values with their intervals, or that the data do not identify them, and why.
 
     A weakly identified e_IR has its interval only: no point is claimed.
     """
     if not laws:
         return ""
     rows = [_HEADINGS, *(_row(law) for law in laws)]
-    confidence = study.experiment.spec.analysis.confidence
     title = (
         f"e_DS = k * e_US^alpha + e_IR, {confidence:.0%} intervals in brackets. Laws: frontier, what the best models "
         "reach;\nwhere the data tell only that, average, what models reach on average."
@@ -52,7 +65,19 @@ def _row(law: Headline) -> tuple[str, ...]:
         cells = (NOT_IDENTIFIED, NOT_IDENTIFIED, NOT_IDENTIFIED if high is None else f"at most {high:.3f}")
     else:
         cells = (_cell(law.k), _cell(law.alpha), _cell(law.e_ir if law.identified == "yes" else (None, *law.e_ir[1:])))
-    return (law.task, str(law.shots), law.law, *cells, str(law.n))
+    return (law.task, str(law.shots), law.law, *cells, str(law.n), _why(law))
+
+
+def _why(law: Headline) -> str:
+    """What keeps a law from being identified, in a few words; the report says it in full and what would help."""
+    high = law.e_ir[2]
+    if law.identified == "no":
+        return "no interval for e_IR" if high is None else f"0 to {high:.3g} all fit"
+    if law.identified == "at_most":
+        return "e_IR may be 0"
+    if law.identified == "weak":
+        return "alpha unbounded" if law.alpha[2] is None else "wide interval, or law in doubt"
+    return ""
 
 
 def _cell(estimate: Estimate) -> str:
@@ -88,6 +113,20 @@ def failures_text(status: ExperimentStatus, folder: EngineFolder) -> str:
         lines.append(f"  {failure.trial}  {failure.stage}  {failure.outcome}: {failure.message or 'no message'}")
         lines.extend(f"      log: {log}" for log in folder.logs_of(failure.job))
     return "\n".join(lines)
+
+
+def _where(study: Study, site: Site, status: ExperimentStatus) -> list[str]:
+    uri = mlflow_uri(study, site)
+    runs = f"Runs:   {_mlflow_command(uri)}\n        (the runs are on its page under 'Model training')" if uri else ""
+    return [part for part in (_report(status), runs) if part]
+
+
+def _report(status: ExperimentStatus) -> str:
+    return f"Report: {status.report}" if status.report is not None else ""
+
+
+def _confidence(study: Study) -> float:
+    return study.experiment.spec.analysis.confidence
 
 
 def _mlflow_command(uri: str) -> str:

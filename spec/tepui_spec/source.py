@@ -39,6 +39,12 @@ def load_experiment(path: str | Path) -> Experiment:
     return experiment
 
 
+def refusal(path: str | Path, problems: Iterable[Problem]) -> SourceError:
+    """What is wrong with a file whose fields are each valid, as `load_experiment` would say it. Raises as that does."""
+    root, _ = read_tree(Path(path))
+    return SourceError(str(path), [_located(root, problem) for problem in problems])
+
+
 def experiment_of(document: dict[str, Any]) -> Experiment:
     """The experiment that an API server holds, without the metadata that a file cannot have.
 

@@ -37,8 +37,13 @@ class Bench:
         self.script({})
 
     def write_spec(self, **spec: Any) -> None:
-        """Write the study's file."""
-        self.file.write_text(yaml.safe_dump(experiment_dict("study", **{"models": [TINY], **spec})))
+        """Write the study's file. Its scripted pods read no data, so none has to be there."""
+        base: dict[str, Any] = {
+            "models": [TINY],
+            "upstream": {"data": {"uri": "memory://fonts"}, "imageSize": 32},
+            "evaluation": {"tasks": ["mnist"], "dataRoot": "memory://tasks"},
+        }
+        self.file.write_text(yaml.safe_dump(experiment_dict("study", **{**base, **spec})))
 
     def script(self, script: Mapping[str, Any]) -> None:
         """What pods shall do, from now on."""

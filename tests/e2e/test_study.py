@@ -55,17 +55,17 @@ class Study:
         document = {"apiVersion": "tepui.dev/v1alpha1", "kind": "ExperimentSpec", "metadata": {"name": "digits"}}
         self.file.write_text(yaml.safe_dump({**document, "spec": {**base, **spec}}))
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self, *options: str) -> "subprocess.Popen[str]":
         """Start `tepui run` in a process group of its own."""
-        command = [str(Path(sys.executable).with_name("tepui")), "run", str(self.file)]
+        command = [str(Path(sys.executable).with_name("tepui")), "run", *options, str(self.file)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "CI": "true"}
         )
         return self.process
 
-    def finish(self) -> str:
+    def finish(self, *options: str) -> str:
         """Run to the end, which must be good; returns what was printed."""
-        output, _ = self.start().communicate(timeout=DEADLINE_S)
+        output, _ = self.start(*options).communicate(timeout=DEADLINE_S)
         assert self.process is not None
         assert self.process.returncode == 0, output
         return output
@@ -135,9 +135,32 @@ def test_running_again_changes_nothing(undisturbed: tuple[Study, str]) -> None:
     """A finished study run again keeps every byte of its rows and comes to the same laws."""
     study, _ = undisturbed
     rows, laws = study.rows(), study.laws()
-    study.finish()
+    assert "finished" in study.finish("--again")
     assert study.rows() == rows
     assert study.laws() == laws
+
+
+def test_a_complete_study_is_told_without_running(undisturbed: tuple[Study, str]) -> None:
+    """Nothing starts and no file changes; laws and places are told as at a run's end, and the ways to more."""
+    study, printed = undisturbed
+    before = {path: path.stat().st_mtime_ns for path in study.storage.rglob("*") if path.is_file()}
+    told = study.finish()
+    assert {path: path.stat().st_mtime_ns for path in study.storage.rglob("*") if path.is_file()} == before
+    assert "Study digits is complete: all 8 trials, as the file says now. Nothing was run." in told
+    assert f"`tepui report {study.file}`" in told
+    assert f"`tepui run --again {study.file}`" in told
+    end = printed[printed.index("e_DS = ") :]
+    assert told.endswith(end)
+
+
+def test_a_missing_row_is_not_complete(undisturbed: tuple[Study, str]) -> None:
+    """Where a result is gone, the study runs and has it again."""
+    study, _ = undisturbed
+    rows = study.rows()
+    gone = next(name for name in rows if "/evaluations/" in name)
+    (study.storage / gone).unlink()
+    assert "Nothing was run" not in study.finish()
+    assert study.rows() == rows
 
 
 def test_killed_at_any_moment_the_rows_are_the_same(undisturbed: tuple[Study, str], data: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Faults of a whole study as `tepui run` tells them: one bad model, one task without data, MLflow that is not there."""
+"""Faults of a whole study as `tepui run` tells them: a bad model, unreadable data, MLflow that is not there."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import data_damage as damage
 from builders import experiment_dict
 from digit_data import digits, write_digits
 from fault_world import CLASSES, snapshot
@@ -22,23 +24,23 @@ TINY = {"patch_size": 4, "embed_dim": 8, "depth": 1, "num_heads": 2}
 
 
 class Study:
-    """Two good trials, one of a model that cannot be built, and two tasks; its MLflow server does not exist."""
+    """Trials of a good model and of one that cannot be built, and two tasks; its MLflow server does not exist."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.storage = folder / "results"
         self._mlflow = f"http://127.0.0.1:{free_port()}"
 
-    def run(self, models: tuple[str, ...]) -> tuple[int, str]:
-        """`tepui run` with these models: exit code and what was printed."""
+    def run(self, models: tuple[str, ...], epochs: tuple[int, ...] = (1, 4)) -> tuple[int, str]:
+        """`tepui run` with these models, the good one trained this long: exit code and what was printed."""
         arguments = {"tiny": TINY, "wrong": TINY | {"norm_layer": "none-such"}}
         document = experiment_dict(
             "faults",
             upstream={"data": {"uri": str(self.folder / "up"), "testSplit": "test"}, "imageSize": 8},
             models=[{"name": m, "timm": "vit_tiny_patch16_224", "args": arguments[m]} for m in models],
-            sweep={"list": [{"model": m, "epochs": e} for m in models for e in ((1, 4) if m == "tiny" else (1,))]},
+            sweep={"list": [{"model": m, "epochs": e} for m in models for e in (epochs if m == "tiny" else (1,))]},
             training={"recipe": "vit-small", "precision": "fp32", "batchSize": 20},
-            evaluation={"tasks": ["near", "gone"], "dataRoot": str(self.folder), "shots": [1, 5], "supportSeeds": 2},
+            evaluation={"tasks": ["near", "far"], "dataRoot": str(self.folder), "shots": [1, 5], "supportSeeds": 2},
             tracking={"mlflow": {"uri": self._mlflow}},
             parallelism=2,
         )
@@ -68,19 +70,27 @@ class Study:
         return {name: content for name, content in snapshot(self.storage).items() if name.startswith("spool/")}
 
 
-def test_a_study_with_faults_is_told_and_mended(golden: GoldenMessages, tmp_path: Path) -> None:
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """With sound data."""
+    write_digits(tmp_path / "up", {"train": digits(0, 300, CLASSES), "test": digits(300, 400, CLASSES)}, CLASSES)
+    task = {"train": digits(400, 600, CLASSES), "test": digits(600, 700, CLASSES)}
+    for name in ("near", "far"):
+        write_digits(tmp_path / name, task, CLASSES)
+    return Study(tmp_path)
+
+
+def test_a_study_with_faults_is_told_and_mended(study: Study, golden: GoldenMessages) -> None:
     """What can be computed is; what cannot is told with its log; mended and run again the study completes.
 
     MLflow stays away all the time: no pod fails for it, its log says so, and all it should know is kept.
     """
-    write_digits(tmp_path / "up", {"train": digits(0, 300, CLASSES), "test": digits(300, 400, CLASSES)}, CLASSES)
-    task = {"train": digits(400, 600, CLASSES), "test": digits(600, 700, CLASSES)}
-    write_digits(tmp_path / "near", task, CLASSES)
-    study = Study(tmp_path)
+    sound = snapshot(study.folder / "far")
+    damage.flipped(study.folder / "far")
     code, printed = study.run(("tiny", "wrong"))
     assert code == 1, printed
     told = printed[printed.index("Failed for good") :]
-    golden.check("study: what failed for good", in_order(told.split("\n\n")[0]), {tmp_path: "STUDY"})
+    golden.check("study: what failed for good", in_order(told.split("\n\n")[0]), {study.folder: "STUDY"})
     assert (study.status().trials.failed, study.status().trials.completed) == (3, 0)
     before = study.rows()
     assert sum("near" in name for name in before) == 2
@@ -89,15 +99,38 @@ def test_a_study_with_faults_is_told_and_mended(golden: GoldenMessages, tmp_path
     waiting = study.spool()
     assert waiting
 
-    write_digits(tmp_path / "gone", task, CLASSES)
+    for name, content in sound.items():
+        (study.folder / "far" / name).write_bytes(content)
     code, printed = study.run(("tiny",))
     assert code == 0, printed
     assert (study.status().trials.failed, study.status().trials.completed) == (0, 2)
     after = study.rows()
     assert after.items() > before.items()
-    assert sum("gone" in name for name in after) == 2
+    assert sum("far" in name for name in after) == 2
     told_in_logs(study)
     assert study.spool().keys() > waiting.keys()
+
+
+def test_data_that_fail_every_trial_end_the_study_early(study: Study) -> None:
+    """A shard that cannot be read, which no look at its folder tells: after three trials no further ones begin."""
+    damage.flipped(study.folder / "up")
+    code, printed = study.run(("tiny",), epochs=(1, 2, 3, 4, 5, 6, 7, 8))
+    assert code == 1, printed
+    assert "trials failed alike and none completed, so no more were started: Data in train: " in printed
+    status = study.status()
+    assert [condition.reason for condition in status.conditions] == ["FailedAlike"]
+    assert status.trials.failed in (3, 4)  # one more may have been at work
+    assert status.trials.waiting == 8 - status.trials.failed
+
+
+def test_data_that_are_not_there_are_told_before_anything_runs(study: Study) -> None:
+    """By line, field and value; no pod starts and nothing is written."""
+    shutil.move(study.folder / "far", study.folder / "afar")
+    code, printed = study.run(("tiny",))
+    assert code == 2, printed
+    assert "spec.evaluation.tasks[1]: far: there is no folder" in printed
+    assert "did you mean afar? tasks there: afar, near, up" in printed
+    assert not study.storage.exists()
 
 
 def told_in_logs(study: Study) -> None:
