@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtrit
@@ -135,9 +136,11 @@ class FrontierFit:
         return replace(self, theta=np.where(keep[:, None], refined, self.theta), value=np.minimum(value, self.value))
 
 
+@lru_cache(maxsize=8)
 def fit_frontier(points: Points) -> FrontierFit:
     """Maximum penalised likelihood under every family, from several starts; needs at least 4 points.
 
+    The last few fits are kept, by the identity of `points`: a law, its band and its targets share one.
     With more than MAX_POINTS points a fixed random subset of that size is used: the intervals hold, and are
     those of the subset.
     """

@@ -1,6 +1,7 @@
 """Bands of the frontier law on points that a real study measured, where the likelihood overflows or has two basins."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tepui_evaluator.laws import band, fit_laws
 from tepui_evaluator.newton import Box, minimise
 from tepui_evaluator.points import FloatArray, IntArray, Points
+from tepui_evaluator.simulation import SCENARIOS, simulate
 
 FLAT_FLOOR = Path(__file__).parent.parent / "golden/points_flat_floor.csv"
 GRID = np.linspace(0, 0.986, 25) ** 2
@@ -33,6 +35,20 @@ def test_band_rises(points: Points) -> None:
     found = band(points, fit_laws(points)[0], GRID.tolist())
     for end in (found.lo, found.hi):
         assert all(a is not None and b is not None and a <= b for a, b in itertools.pairwise(end))
+
+
+@pytest.mark.parametrize(("name", "seed"), [("n=40", 0), ("low alpha", 0), ("outliers", 1)])
+def test_band_is_narrow_where_points_are_dense(name: str, seed: int) -> None:
+    """Between the second and the last but one of 12 models the band is a few scatters wide, at every upstream error.
+
+    A profile that rises slowly just below its threshold used to be given up as open, an upper end of 1.
+    """
+    scenario = replace(next(s for s in SCENARIOS if s.name == name), n=12)
+    points = simulate(scenario, np.random.default_rng([seed, 12, *scenario.name.encode()]))
+    inner = np.sort(points.x)[1:-1]
+    found = band(points, fit_laws(points)[0], np.linspace(inner[0], inner[-1], 20).tolist())
+    widths = np.array(found.hi, dtype=float) - np.array(found.lo, dtype=float)
+    assert widths.max() < 8.0 * scenario.u_mean
 
 
 def test_minimise_from_where_the_objective_overflows() -> None:
