@@ -31,8 +31,8 @@ Indexes = Annotated[
 class Condition(Section):
     """As in a batch/v1 Job; beside its types, Stalled: on a cluster, something that a person must mend holds it up."""
 
-    type: ConditionType
-    status: Literal["True", "False"]
+    type: ConditionType = Field(description="What holds or does not.")
+    status: Literal["True", "False"] = Field(description="Whether it holds.")
     reason: str = Field(max_length=64, description="One word in CamelCase, for programs.")
     message: str = Field("", max_length=2000, description="A sentence, for people.")
     last_transition_time: str = Field(description="When `status` last changed, RFC 3339.")
@@ -41,7 +41,7 @@ class Condition(Section):
 class TrialCounts(Section):
     """How many trials stand where. The parts add up to the total."""
 
-    total: int = Field(0, ge=0)
+    total: int = Field(0, ge=0, description="Trials of the sweep.")
     waiting: int = Field(0, ge=0, description="No attempt at work: not begun, or between two attempts.")
     training: int = Field(0, ge=0, description="A training Job exists and has not ended.")
     evaluating: int = Field(0, ge=0, description="Trained; evaluation has not ended.")
@@ -54,11 +54,11 @@ class Failure(Section):
 
     trial: str = Field(description="The trial's hash.")
     index: int = Field(ge=0, description="Its position in the sweep.")
-    stage: Stage
+    stage: Stage = Field(description="What ended.")
     outcome: Outcome
-    attempts: int = Field(ge=1)
+    attempts: int = Field(ge=1, description="Attempts at that stage.")
     job: str = Field(description="The last attempt's Job.")
-    message: str = Field("", max_length=500)
+    message: str = Field("", max_length=500, description="The last attempt's last words.")
 
 
 class AnalysisState(Section):
@@ -68,15 +68,15 @@ class AnalysisState(Section):
     final: bool = Field(False, description="False: an interim look while trials still ran.")
     trials: int = Field(0, ge=0, description="Completed trials that it covers.")
     outcome: Outcome | None = None
-    message: str = Field("", max_length=500)
+    message: str = Field("", max_length=500, description="Its last words.")
 
 
 class ExperimentStatus(Section):
     """Everything that is known of a study beside its rows."""
 
     observed_generation: int = Field(0, ge=0, description="The metadata.generation that this status belongs to.")
-    phase: Phase = "Pending"
-    conditions: tuple[Condition, ...] = Field((), max_length=8)
+    phase: Phase = Field("Pending", description="Where the study stands, in a word; the conditions say why.")
+    conditions: tuple[Condition, ...] = Field((), max_length=8, description="What holds of the study, and why.")
     trials: TrialCounts = Field(default_factory=TrialCounts)
     completed_trials: Indexes = ""
     failed_trials: Indexes = ""

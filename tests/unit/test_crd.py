@@ -76,6 +76,12 @@ def test_every_spec_field_is_described_and_bounded() -> None:
             assert {"minimum", "maximum"} <= set(node) or "enum" in node, path
 
 
+def test_every_status_field_is_described() -> None:
+    """What is read back is explained as well as what is written."""
+    for path, node in nodes(ROOT["properties"]["status"]):
+        assert node.get("description") or path.endswith(("[]", ".*")), path
+
+
 def test_only_model_arguments_may_hold_what_is_not_in_the_schema() -> None:
     """Everything else is strict: a misspelt field is refused."""
     free = [path for path, node in nodes(ROOT) if node.get("x-kubernetes-preserve-unknown-fields")]
