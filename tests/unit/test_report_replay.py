@@ -20,3 +20,14 @@ def test_replay_of_a_point_is_the_same_trial() -> None:
         factors = trial.factors.model_dump(exclude_none=True)
         again = expand(Experiment.model_validate(read(point_yaml(original, factors))).spec)
         assert [t.hash for t in again] == [trial.hash]
+
+
+def test_relative_paths_say_where_the_file_belongs() -> None:
+    """The YAML of a study with relative paths works beside the study's own file, and says so; others need no word."""
+    assert study_yaml(experiment()).startswith("# data/fonts and the like are taken from this file's folder: save it")
+    elsewhere = {
+        "upstream": {"data": {"uri": "s3://data/fonts"}},
+        "evaluation": {"tasks": ["mnist"], "dataRoot": "/data"},
+        "storage": {"uri": "s3://results"},
+    }
+    assert study_yaml(experiment(**elsewhere)).startswith("apiVersion")
