@@ -11,11 +11,17 @@ from tepui_testbed.processes import Process
 _USER = "system:coredns"
 # no cache: a pod that waits for its peers' names must not be told an old "no"
 _COREFILE = """\
-.:53 {{
+{domain}:53 in-addr.arpa:53 {{
     bind {address}
     errors
     kubernetes {domain} in-addr.arpa {{
         kubeconfig {kubeconfig}
+    }}
+}}
+.:53 {{
+    bind {address}
+    template ANY ANY {{
+        rcode NXDOMAIN
     }}
 }}
 """
