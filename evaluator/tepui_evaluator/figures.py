@@ -114,7 +114,7 @@ def _styles(ink: str, soft: str, accent: str, *, dark: bool) -> Spec:
         "floor": {"color": accent, "strokeWidth": 1.6, "strokeDash": [7, 4]},
         "floor-interval": {"color": accent, "strokeWidth": 5, "opacity": 0.75},
         "floor-label": {**text, "color": accent, "fontSize": 12.5, "fontWeight": 600},
-        "best": {"stroke": accent, "strokeWidth": 1.6},
+        "best": {"color": accent, "stroke": accent, "strokeWidth": 1.8},
         "heat-strong": {**text, "color": "#101113" if dark else "#FFFFFF", "fontSize": 12},
         "heat-weak": {**text, "color": ink, "fontSize": 12},
         "missing": {**text, "color": soft, "fontSize": 12},

@@ -139,7 +139,7 @@ def _heads(tradeoffs: Sequence[HeadTradeoff]) -> Table:
             f"{t.upstream_best:g}",
             f"{t.downstream_best:g}",
             str(t.upstream_BL.shape[0]),
-            "too few sets" if t.cost is None else _points(t.cost.mean, t.cost.interval),
+            "none: the same value" if t.cost is None else _points(t.cost.mean, t.cost.interval),
         )
         for t in tradeoffs
     )

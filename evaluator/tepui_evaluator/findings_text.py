@@ -131,15 +131,21 @@ def heads_words(tradeoffs: Sequence[HeadTradeoff]) -> list[str]:
     for factor in dict.fromkeys(t.factor for t in tradeoffs):
         some = [t for t in tradeoffs if t.factor == factor]
         opposed = [t for t in some if t.opposed]
-        text = f"Upstream is best with a {TITLES[factor]} of {some[0].upstream_best:g}."
+        text = f"Upstream is best with {_setting(factor, some[0].upstream_best)}."
         if opposed:
             parts = [f"{t.task} wants {t.downstream_best:g} ({_cost(t)})" for t in opposed]
             lines.append(f"{text} That value costs {len(opposed)} of {len(some)} tasks: {listed(parts)}.")
-        elif all(t.cost is None or t.cost.interval is None for t in some):
-            lines.append(f"{text} Too few sets of alike models to say what that value costs downstream.")
+        elif any(t.cost is not None and t.cost.interval is None for t in some):
+            lines.append(f"{text} There are too few sets of alike models to say what that value costs downstream.")
         else:
             lines.append(f"{text} The data show no task that this value costs anything.")
     return lines
+
+
+def _setting(factor: str, value: float) -> str:
+    if factor == "headLrScale":
+        return f"a head learning rate {value:g} times the body's"
+    return f"a {TITLES[factor]} of {value:g}"
 
 
 def _cost(tradeoff: HeadTradeoff) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tepui_evaluator.paired import MIN_GROUPS, PairedMean, paired_mean
+from tepui_evaluator.paired import PairedMean, paired_mean
 from tepui_evaluator.points import FloatArray
 from tepui_evaluator.report_data import EvaluationPoint
 from tepui_evaluator.report_view import View
@@ -31,8 +31,8 @@ class HeadTradeoff:
     upstream_BL: FloatArray
     downstream_BL: FloatArray
     cost: PairedMean | None
-    """Downstream error lost by the value that is best upstream, against the one that is best downstream. The latter is
-    chosen for each block from the others, so that its luck does not count. None with fewer than 3 blocks."""
+    """Downstream error lost by the value that is best upstream, against the one that is best downstream; None where
+    they are the same. The interval holds for all L - 1 others at once (Bonferroni): the best of them was picked."""
 
     @property
     def upstream_best(self) -> float:
@@ -68,17 +68,14 @@ def _tradeoff(view: View, factor: str) -> HeadTradeoff | None:
         return None
     upstream_BL = np.array([[of[level].upstream_error for level in levels] for of in complete])
     downstream_BL = np.array([[of[level].downstream_error for level in levels] for of in complete])
-    cost = None
-    if len(complete) >= MIN_GROUPS:
-        cost_B = _cost(upstream_BL, downstream_BL)
-        cost = paired_mean(cost_B, [str(number) for number in range(cost_B.size)])
+    cost = _cost(upstream_BL, downstream_BL)
     return HeadTradeoff(view.task, view.shots, factor, tuple(levels), upstream_BL, downstream_BL, cost)
 
 
-def _cost(upstream_BL: FloatArray, downstream_BL: FloatArray) -> FloatArray:
-    """(B,): in each block, with both values chosen by the other blocks."""
-    others = downstream_BL.shape[0] - 1
-    up_B = np.argmin((upstream_BL.sum(axis=0) - upstream_BL) / others, axis=1)
-    down_B = np.argmin((downstream_BL.sum(axis=0) - downstream_BL) / others, axis=1)
-    rows_B = np.arange(downstream_BL.shape[0])
-    return np.asarray(downstream_BL[rows_B, up_B] - downstream_BL[rows_B, down_B])
+def _cost(upstream_BL: FloatArray, downstream_BL: FloatArray, confidence: float = 0.95) -> PairedMean | None:
+    up, down = (int(np.argmin(errors_BL.mean(axis=0))) for errors_BL in (upstream_BL, downstream_BL))
+    if up == down:
+        return None
+    blocks, others = downstream_BL.shape[0], downstream_BL.shape[1] - 1
+    lost_B = downstream_BL[:, up] - downstream_BL[:, down]
+    return paired_mean(lost_B, [str(block) for block in range(blocks)], confidence=1.0 - (1.0 - confidence) / others)

@@ -8,6 +8,8 @@ import pytest
 from builders import experiment
 from report_builders import payload_of
 from study_rows import write_study
+from tepui_evaluator.analysis import write_experiment
+from tepui_evaluator.report_replay import study_yaml
 from tepui_evaluator.results_report import write_results_report
 from tepui_evaluator.results_table import open_store
 from tepui_spec.cli import main
@@ -30,7 +32,7 @@ def study(tmp_path: Path) -> Experiment:
 
 
 def test_rows_alone_are_enough(study: Experiment, tmp_path: Path) -> None:
-    """Without YAML, status or manifest of the study, the report has the views, laws and factors that it has with them."""
+    """Without YAML, status or manifest of the study, the report has the same views, laws and factors."""
     results = tmp_path / "results"
     assert not (results / "studies").exists()
     report = Path(write_results_report(open_store(str(results))))
@@ -41,8 +43,6 @@ def test_rows_alone_are_enough(study: Experiment, tmp_path: Path) -> None:
     assert {"f_model", "f_epochs"} <= alone["models"]["columns"].keys()
     shutil.rmtree(results / "studies")
     file = tmp_path / "study.yaml"
-    from tepui_evaluator.report_replay import study_yaml
-
     file.write_text(study_yaml(study))
     assert main(["report", str(file), "--storage", str(results)]) == 0
     whole = payload_of((results / "studies/study/report.html").read_text())
@@ -54,8 +54,6 @@ def test_several_studies_must_be_told_apart(
     study: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two studies in one storage: the message names them."""
-    from tepui_evaluator.analysis import write_experiment
-
     storage = Storage(str(tmp_path / "results"))
     for name in ("one", "two"):
         renamed = study.model_copy(update={"metadata": study.metadata.model_copy(update={"name": name})})
