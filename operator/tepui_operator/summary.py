@@ -14,7 +14,7 @@ from tepui_spec.headline import Estimate, Headline
 from tepui_spec.status import ExperimentStatus
 
 NOT_IDENTIFIED = "not identified"
-_HEADINGS = ("task", "shots", "law", "k", "alpha", "e_IR", "models", "why not more")
+_HEADINGS = ("task", "shots", "law", "k", "alpha", "e_IR", "models", "why no more")
 
 
 def summary(study: Study, site: Site, folder: EngineFolder, result: RunResult, *, command: str) -> str:
@@ -52,7 +52,8 @@ def law_table(laws: tuple[Headline, ...], confidence: float) -> str:
     rows = [_HEADINGS, *(_row(law) for law in laws)]
     title = (
         f"e_DS = k * e_US^alpha + e_IR, {confidence:.0%} intervals in brackets. Laws: frontier, what the best models "
-        "reach;\nwhere the data tell only that, average, what models reach on average."
+        "reach;\nwhere the data tell only that, average, what models reach on average. The report says in full why no "
+        "more\nis known, and what would help."
     )
     return f"{title}\n\n{table(rows)}"
 
@@ -76,7 +77,7 @@ def _why(law: Headline) -> str:
     if law.identified == "at_most":
         return "e_IR may be 0"
     if law.identified == "weak":
-        return "alpha unbounded" if law.alpha[2] is None else "wide interval, or law in doubt"
+        return "alpha unbounded" if law.alpha[2] is None else "wide or in doubt"
     return ""
 
 

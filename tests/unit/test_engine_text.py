@@ -52,16 +52,24 @@ NEWS = JobNews("study-abc-t0", "train", "tiny epochs=1 seed=0", 0, "/logs/study-
 @pytest.mark.parametrize(
     ("differing", "words"),
     [
-        ({}, "0.5 [0.4, 0.6]  1.5 [1.2, 2.5]  0.1 [0.05, 0.15]"),
+        ({}, "0.5 [0.4, 0.6]  1.5 [1.2, 2.5]  0.1 [0.05, 0.15]  24\n"),
         ({"k": (0.5, 0.4, None)}, "0.5 [0.4, unbounded]"),
-        ({"identified": "no"}, "not identified  not identified  not identified"),
-        ({"identified": "at_most", "e_ir": (None, 0.0, 0.21)}, "not identified  not identified  at most 0.21"),
-        ({"identified": "weak", "e_ir": (None, 0.02, 0.21)}, "[0.02, 0.21]"),
+        (
+            {"identified": "no", "e_ir": (0.1, 0.0, 0.291)},
+            "not identified  not identified  not identified  24      0 to 0.291 all fit",
+        ),
+        ({"identified": "no", "e_ir": (0.1, None, None)}, "24      no interval for e_IR"),
+        (
+            {"identified": "at_most", "e_ir": (None, 0.0, 0.21)},
+            "not identified  not identified  at most 0.210  24      e_IR may be 0",
+        ),
+        ({"identified": "weak", "e_ir": (None, 0.02, 0.21)}, "[0.02, 0.21]  24      wide or in doubt"),
+        ({"identified": "weak", "alpha": (3.0, 1.0, None)}, "[0.05, 0.15]  24      alpha unbounded"),
     ],
 )
 def test_laws_are_told_with_intervals_or_as_not_identified(differing: dict[str, Any], words: str) -> None:
     """Every parameter has its interval, or the words that say there is none."""
-    assert words in law_table((law(**differing),), 0.95)
+    assert words in f"{law_table((law(**differing),), 0.95)}\n"
 
 
 def test_the_end_of_a_run_names_report_runs_failures_and_logs(tmp_path: Path) -> None:
