@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from builders import experiment_dict
 from tepui_testbed.build import build
 from tepui_testbed.cluster import Cluster
 from tepui_testbed.waiting import wait_until
@@ -22,6 +23,9 @@ CHART = Path(__file__).parents[2] / "charts" / "tepui"
 DEFINITION = "experimentspecs.tepui.dev"
 IMAGE = {"image": {"repository": "registry.example/tepui-operator"}}
 Values = dict[str, Any]
+
+_CREATE_AS = ("create", "--validate=false", "-f", "-", "-o", "json", "--as")
+"""Validation by kubectl asks for more rights than the account has."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,30 @@ class Release:
         """The operator's user name towards the API server."""
         return f"system:serviceaccount:{self.namespace}:tepui"
 
-    def may(self, verb: str, resource: str, namespace: str, user: str | None = None) -> bool:
-        """What the API server's authorizer says of the operator, or of another user."""
-        asked = ("auth", "can-i", verb, resource, "--namespace", namespace, "--as", user or self.account)
-        return self.cluster.kubectl_result(*asked).stdout.strip() == "yes"
+    def may(self, verb: str, resource: str, namespace: str, user: str | None = None, subresource: str = "") -> bool:
+        """What `kubectl auth can-i` says of the operator, or of another user."""
+        asked = ("auth", "can-i", verb, resource, f"--subresource={subresource}", "--namespace", namespace)
+        return self.cluster.kubectl_result(*asked, "--as", user or self.account).stdout.strip() == "yes"
+
+    def rights(self, namespace: str) -> set[tuple[str, str]]:
+        """Verbs and resources (`resource/name` for a single object) that the operator has and not every account has."""
+        nobody = f"system:serviceaccount:{namespace}:default"
+        return self._rules(self.account, namespace) - self._rules(nobody, namespace)
+
+    def _rules(self, user: str, namespace: str) -> set[tuple[str, str]]:
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": namespace},
+        }
+        told = self.cluster.kubectl(*_CREATE_AS, user, stdin=json.dumps(review))
+        return {
+            (verb, f"{resource}/{name}" if name else resource)
+            for rule in json.loads(told)["status"]["resourceRules"]
+            for verb in rule["verbs"]
+            for resource in rule["resources"]
+            for name in rule.get("resourceNames") or [""]
+        }
 
     def kubeconfig(self, folder: Path) -> Path:
         """A kubeconfig with a token of the operator's service account and nothing else."""
@@ -127,17 +151,18 @@ class RunningOperator:
         return found
 
 
-def granted(release: Release, *namespaces: str) -> set[tuple[str, str]]:
-    """Every verb and resource of the release's Roles in these namespaces."""
-    selector = "app.kubernetes.io/name=tepui,app.kubernetes.io/component=operator"
-    return {
-        (verb, resource)
-        for namespace in namespaces
-        for role in release.cluster.get("roles", "--namespace", namespace, "--selector", selector)["items"]
-        for rule in role["rules"]
-        for verb in rule["verbs"]
-        for resource in rule["resources"]
-    }
+def study(namespace: str, name: str) -> dict[str, Any]:
+    """Four trials, each a gang over two nodes, untracked."""
+    document = experiment_dict(
+        name,
+        upstream={"data": {"uri": "s3://data/fonts"}, "imageSize": 32},
+        evaluation={"tasks": ["mnist"], "dataRoot": "s3://data/tasks"},
+        storage={"uri": "s3://results/study"},
+        pods={"image": f"registry.example/tepui-study@sha256:{'0' * 64}", "nodes": 2},
+        tracking={"enabled": False},
+    )
+    document["metadata"]["namespace"] = namespace
+    return document
 
 
 def _free_port() -> int:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import experiment_dict
-from chart_release import CHART, DEFINITION, IMAGE, Release
+from chart_release import CHART, DEFINITION, IMAGE, Release, study
 from tepui_spec.crd import custom_resource_definition
 from tepui_testbed.cluster import Cluster
 
@@ -26,7 +25,7 @@ def release(kwok_cluster: Cluster, kwok_namespace: str) -> Iterator[Release]:
 
 def apply_study(release: Release, name: str) -> str:
     """Apply a small study; returns its UID."""
-    release.cluster.apply(experiment_dict(name) | {"metadata": {"name": name, "namespace": release.namespace}})
+    release.cluster.apply(study(release.namespace, name))
     return uid_of(release, name)
 
 

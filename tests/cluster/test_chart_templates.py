@@ -159,7 +159,7 @@ def test_a_namespaced_release_reaches_no_further() -> None:
     assert roles == {"audio", "vision", "tepui-system"}
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no_image": ({}, "image.repository is required: the images are built from images/Containerfile"),
     "no_mlflow_image": ({**IMAGE, "mlflow": {"enabled": True}}, "mlflow.image.repository is required"),
     "no_account": ({**IMAGE, "serviceAccount": {"create": False}}, "serviceAccount.name is required"),
