@@ -51,6 +51,7 @@ def values(chart: Path) -> dict[str, Any]:
                 "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
             },
             "readinessProbe": quick,
+            "nodeSelector": {"kubernetes.io/hostname": "node-1"},  # tests kill node 2
         },
         "managerConfig": {"controllerManagerConfigYaml": yaml.safe_dump(configuration)},
     }

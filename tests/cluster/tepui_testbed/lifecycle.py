@@ -14,7 +14,7 @@ from tepui_testbed.cgroups import remove_groups
 from tepui_testbed.cluster import Cluster
 from tepui_testbed.node_files import GROUP
 from tepui_testbed.starting import start
-from tepui_testbed.state import Shape, State, read_state
+from tepui_testbed.state import Shape, read_state
 from tepui_testbed.versions import cache
 from tepui_testbed.waiting import wait_until
 
@@ -36,7 +36,7 @@ def up(
     folder = folder_of(name)
     with _one_at_a_time(folder):
         running = read_state(folder)
-        if running is not None and _well(folder, running):
+        if running is not None and well(name):
             if running.shape != shape:
                 raise ValueError(f"cluster {name!r} runs with {running.shape}, not {shape}: end it first")
             return Cluster(folder / "kubeconfig", folder)
@@ -86,17 +86,10 @@ def names() -> list[str]:
 
 
 def well(name: str) -> bool:
-    """Whether the cluster of this name runs, all of it."""
+    """Whether the cluster of this name runs, all of it, and its API server answers."""
     folder = folder_of(name)
     state = read_state(folder)
-    return state is not None and _well(folder, state)
-
-
-def _well(folder: Path, state: State) -> bool:
-    """Whether all that was started still runs and the API server answers."""
-    processes = [state.keeper, state.control.init, *state.daemons.values()]
-    processes += [node.init for node in state.nodes.values()]
-    return all(process.alive() for process in processes) and ready(folder / "kubeconfig")
+    return state is not None and state.well() and ready(folder / "kubeconfig")
 
 
 def _stop(folder: Path) -> bool:

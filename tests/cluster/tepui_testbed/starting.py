@@ -68,6 +68,8 @@ def start(folder: Path, shape: Shape, parent: int | None) -> Cluster:
         _add_nodes(cluster, state, layout, credentials)
     if shape.kueue:
         install_kueue(cluster)
+    state.started = True
+    state.write(folder)
     return cluster
 
 

@@ -35,10 +35,24 @@ class State:
     control: Namespaces
     port: int
     """127.0.0.1:port of this machine is its API server."""
+    started: bool = False
+    """Whether it was started to the end."""
     nodes: dict[int, Namespaces] = field(default_factory=dict)
     """Namespaces by the node's number, from 1; a node without power is missing."""
     daemons: dict[str, Process] = field(default_factory=dict)
     """By name; those of a node as "kubelet@1"."""
+
+    def well(self) -> bool:
+        """Whether it was started to the end, and all of that still runs."""
+        numbers = range(1, self.shape.nodes + 1)
+        processes = [self.keeper, self.control.init, *self.daemons.values()]
+        processes += [node.init for node in self.nodes.values()]
+        return (
+            self.started
+            and set(self.nodes) == set(numbers)
+            and all(f"kubelet@{number}" in self.daemons for number in numbers)
+            and all(process.alive() for process in processes)
+        )
 
     def write(self, folder: Path) -> None:
         """Replace the file in one step."""
@@ -60,6 +74,7 @@ def read_state(folder: Path) -> State | None:
         Process(**said["keeper"]),
         _namespaces(said["control"]),
         said["port"],
+        said.get("started", False),
         {int(number): _namespaces(node) for number, node in said["nodes"].items()},
         {name: Process(**process) for name, process in said["daemons"].items()},
     )
