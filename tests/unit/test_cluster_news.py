@@ -17,10 +17,10 @@ def status(completed: int = 0, failed: int = 0, total: int = 200, **more: Any) -
     """A status with these counts, and the failures that they stand for."""
     failures = tuple(
         Failure(trial=f"{i:012x}", index=i, stage="train", outcome=Outcome.DIVERGED, attempts=1, job=f"j{i}")
-        for i in range(failed)
+        for i in range(max(0, failed - 20), failed)
     )
     counts = TrialCounts(total=total, waiting=total - completed - failed, completed=completed, failed=failed)
-    known: dict[str, Any] = {"start_time": "2026-11-24T13:00:00Z", "failures": failures[-20:]}
+    known: dict[str, Any] = {"start_time": "2026-11-24T13:00:00Z", "failures": failures}
     known["failures_by_class"] = {Outcome.DIVERGED: failed} if failed else {}
     return ExperimentStatus(trials=counts, **{**known, **more})
 
