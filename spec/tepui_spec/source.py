@@ -13,7 +13,7 @@ from tepui_spec.errors import MAX_TOLD, Problem, SourceError
 from tepui_spec.experiment import Experiment
 from tepui_spec.nearest import did_you_mean
 from tepui_spec.schema import allowed, experiment_schema, node_at
-from tepui_spec.yaml_tree import Node, read_tree, shorten, tree_of
+from tepui_spec.yaml_tree import MAX_DEPTH, Node, read_tree, shorten, too_deep, tree_of
 
 _IDENTITY = ("apiVersion", "kind")
 """Fields with defaults that a file must give all the same: kubectl asks for them."""
@@ -50,6 +50,8 @@ def experiment_of(document: dict[str, Any]) -> Experiment:
 
     Raises ValueError with a line `field.path: VALUE: what is wrong; what is allowed` for everything wrong with it.
     """
+    if (deep := too_deep(document)) is not None:
+        raise ValueError(str(Problem(deep, f"nested more than {MAX_DEPTH} levels deep")))
     experiment, problems = _checked(tree_of(document), document, set(), all_read=True)
     if experiment is None or problems:
         told = [str(problem) for problem in problems[:MAX_TOLD]]

@@ -79,6 +79,19 @@ def tree_of(plain: Any) -> Node:
     return Node(0, plain, plain if isinstance(plain, str) else json.dumps(plain))
 
 
+def too_deep(plain: Any) -> tuple[str | int, ...] | None:
+    """The path of the first value below MAX_DEPTH levels of plain data; None where there is none."""
+    rest: list[tuple[tuple[str | int, ...], Any]] = [((), plain)]
+    while rest:
+        path, value = rest.pop()
+        if len(path) > MAX_DEPTH:
+            return path
+        if isinstance(value, dict | list):
+            below = value.items() if isinstance(value, dict) else enumerate(value)
+            rest.extend(((*path, key), entry) for key, entry in below)
+    return None
+
+
 def read_tree(path: Path) -> tuple[Node, list[Problem]]:
     """The document of a file, and what is wrong with single values of it.
 

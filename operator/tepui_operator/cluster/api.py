@@ -4,7 +4,6 @@
 drop fields that they do not know, and take thirty times the memory (DESIGN.md).
 """
 
-import json
 import os
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from tepui_operator.cluster.errors import NotFoundError, UnansweredError, error_of
+from tepui_operator.cluster.json_text import parse
 from tepui_operator.cluster.metrics import Metrics
 
 Json = dict[str, Any]
@@ -124,7 +124,7 @@ class Api:
     async def _ask(self, verb: Verb, path: str, body: Json | list[Json] | None = None, **more: Json) -> Json:
         timeout_s = READ_TIMEOUT_S if verb in ("get", "list") else self._write_timeout_s
         async with self._request(verb, path, more.get("query", {}), body, timeout_s) as response:
-            return cast(Json, json.loads(await response.read()))
+            return cast(Json, parse(await response.read()))
 
     @asynccontextmanager
     async def _request(

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from tepui_operator.cluster.api import Api
 from tepui_operator.cluster.errors import ApiError, GoneError, error_of
+from tepui_operator.cluster.json_text import parse
 from tepui_operator.cluster.metrics import Metrics
 from tepui_spec.errors import TransientError
 
@@ -120,7 +121,7 @@ class Reflector(Generic[Record]):
         async for lines in self._api.watch(self._of.path, **query):
             for line in lines:
                 if line:
-                    self._hear(json.loads(line))
+                    self._hear(parse(line))
             self._heard()
 
     def _hear(self, event: Json) -> None:
