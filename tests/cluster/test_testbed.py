@@ -10,7 +10,7 @@ import pytest
 
 from tepui_testbed.cluster import Cluster
 from tepui_testbed.images import busybox_image
-from tepui_testbed.waiting import TestbedError, wait_until
+from tepui_testbed.waiting import TestbedError
 from workloads import headless_service, job, pod_template, queues
 
 _PORT = 9000
@@ -111,8 +111,6 @@ def test_pod_security_refuses_root(cluster: Cluster, namespace: str) -> None:
 def test_a_folder_of_the_machine_is_a_volume(own: Cluster, namespace: str, tmp_path: Path) -> None:
     """A host-path PersistentVolume through a claim: a `restricted` pod writes what the test reads."""
     tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o055)
     made = job(namespace, "write", "echo written >/data/file")
     pod = made["spec"]["template"]["spec"]
     pod["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
@@ -179,22 +177,28 @@ def uid_of(cluster: Cluster, namespace: str, job_name: str) -> str:
     return f"kueue.x-k8s.io/job-uid={cluster.get('job', job_name, '-n', namespace)['metadata']['uid']}"
 
 
+def on_node_2(namespace: str, name: str) -> dict[str, Any]:
+    """A Job whose pod is node 2's, placed there without the scheduler."""
+    made = job(namespace, name, "true")
+    made["spec"]["template"]["spec"]["nodeName"] = "node-2"
+    return made
+
+
 def test_a_dead_node_is_noticed_and_comes_back(own: Cluster, namespace: str) -> None:
-    """Power fails on a node: it is not ready; power is back: it is, with its images."""
+    """Power fails on a node: it is not ready; power is back: it runs pods again, with its images."""
     own.kill_node(2)
     own.wait("condition=Ready=Unknown", "node/node-2")
     own.start_node(2)
     own.wait("condition=Ready", "node/node-2")
-    here = job(namespace, "here", "true")
-    here["spec"]["template"]["spec"]["nodeName"] = "node-2"
-    own.apply(here)
+    own.apply(on_node_2(namespace, "here"))
     own.wait("condition=Complete", "job/here", "-n", namespace)
 
 
-def test_a_silent_kubelet_is_noticed(own: Cluster) -> None:
-    """A node whose kubelet is stopped is not ready until it is started again."""
+def test_pods_wait_for_a_kubelet_that_was_stopped(own: Cluster, namespace: str) -> None:
+    """Without its kubelet a node starts nothing; started again, it does."""
+    kubelet = own.state.daemons["kubelet@2"]
     own.stop_kubelet(2)
-    own.wait("condition=Ready=Unknown", "node/node-2")
+    assert not kubelet.alive()
+    own.apply(on_node_2(namespace, "here"))
     own.start_kubelet(2)
-    own.wait("condition=Ready", "node/node-2")
-    wait_until(own.state.daemons["kubelet@2"].alive, "kubelet runs", 5)
+    own.wait("condition=Complete", "job/here", "-n", namespace)
