@@ -7,14 +7,15 @@ import json
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from builders import experiment
+from tepui_evaluator.layer_depth import QUARTERS
 from tepui_evaluator.report_data import EvaluationPoint, Provenance, ReportData, law_grid
 from tepui_evaluator.report_view import View, views
-from tepui_spec.law import Band, HeldOut, Identified, Intervals, Law, LawKind, Spearman
+from tepui_spec.law import Band, HeldOut, Identified, Intervals, Law, LawKind, Sampled, Spearman, Spread
 from tepui_spec.results import CurveRow, TrialRow
 
 SHOTS = (1, 5, 10, 25)
@@ -228,7 +229,36 @@ def with_layers(data: ReportData) -> ReportData:
         for i, (layer, factor) in enumerate((("block-00", 1.6), ("block-01", 1.1), ("block-02", 1.02))):
             better = 0.85 if point.task == "textures" and i == 1 else factor
             extra.append(replace(point, layer=layer, downstream_error=min(point.downstream_error * better, 1.0)))
-    return replace(data, points=data.points + tuple(extra))
+    laws = [law for law in data.laws if law.by["shots"] == max(SHOTS)]
+    layered = [law.model_copy(update={"by": {**law.by, "layer": quarter}}) for law in laws for quarter in QUARTERS]
+    return replace(data, points=data.points + tuple(extra), layer_laws=tuple(layered))
+
+
+def with_heads(data: ReportData) -> ReportData:
+    """The same study, its lengths of training read as weight decays of the head."""
+
+    def renamed(point: EvaluationPoint) -> EvaluationPoint:
+        factors = {("headWeightDecay" if name == "epochs" else name): v for name, v in point.factors.items()}
+        return replace(point, factors=factors)
+
+    return replace(data, points=tuple(map(renamed, data.points)))
+
+
+def with_samples(data: ReportData) -> ReportData:
+    """The same study with errors that fall with the number of models sampled."""
+    errors = {n: Spread(median=0.4 / n, low=0.2 / n, high=0.9 / n) for n in (6, 12, 27)}
+    laws: tuple[Literal["hull", "all_points"], ...] = ("hull", "all_points")
+    return replace(
+        data,
+        sampled=tuple(
+            Sampled(
+                law=law, by={"task": truth.task, "shots": 25}, models=n, samples=100, fit_error=s, prediction_error=s
+            )
+            for t in TRUTHS
+            for law in laws
+            for n, s in zip((6, 12, 27), spread, strict=True)
+        ),
+    )
 
 
 def view_of(key: str, data: ReportData) -> View:

@@ -22,10 +22,12 @@ from tepui_evaluator.report_data import ReportData
 from tepui_evaluator.report_payload import payload
 from tepui_evaluator.report_replay import point_yaml, study_yaml, trial_factors
 from tepui_evaluator.report_table import law_rows, verdict_rows
-from tepui_evaluator.report_text import answers, caveats, headline, scope
-from tepui_evaluator.report_view import views
+from tepui_evaluator.report_text import answers, caveats, headline, scope, told, untold
+from tepui_evaluator.report_view import latest, views
 
 _MARKS = {"room": "↓", "maybe": "↓?", "near": "=", "unknown": "?"}
+_ROWS_UP_TO = 8
+"""Rows of the opening table: with more, it has only each task's largest number of shots, and the rest folds away."""
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"
 _PLACEHOLDER = "@FACTORS@"
 
@@ -41,15 +43,18 @@ def page(data: ReportData) -> str:
     content["replay"] = _replay(data)
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     said = answers(all_views)
+    shown = all_views if len(all_views) <= _ROWS_UP_TO else latest(all_views)
     best = min(data.points, key=lambda p: p.downstream_error, default=None)
     return template.from_string(_resource("report_template.html")).render(
         study=data.study,
         headline=headline(said),
         scope=scope(data),
-        answers=said,
+        answers=told(said),
+        untold=untold(said),
         marks=_MARKS,
         caveats=caveats(data, all_views),
-        rows=verdict_rows(all_views),
+        rows=verdict_rows(shown),
+        more_rows=verdict_rows([view for view in all_views if view not in shown]),
         law_rows=law_rows(all_views),
         charts=content["charts"],
         has_law_chart="law" in content["charts"],

@@ -13,6 +13,8 @@ from tepui_evaluator.report_view import View
 from tepui_spec.law import Identified, Law
 
 Outlook = Literal["room", "maybe", "near", "unknown"]
+LIST_UP_TO = 8
+"""Tasks of the opening list."""
 _LITTLE = 0.1
 """Share of the best error: if even the optimistic end of the interval gains no more, little is left."""
 
@@ -179,6 +181,24 @@ def answers(all_views: Sequence[View]) -> tuple[Verdict, ...]:
             largest[view.task] = max(view, largest.get(view.task, view), key=lambda v: v.shots)
     order = {"room": 0, "maybe": 1, "near": 2, "unknown": 3}
     return tuple(sorted(map(verdict, largest.values()), key=lambda v: order[v.outlook]))
+
+
+def told(said: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts that the opening list has a line for: all where they are few, else those that say something."""
+    if len(said) <= LIST_UP_TO:
+        return tuple(said)
+    return tuple(verdict for verdict in said if verdict.outlook != "unknown")[:LIST_UP_TO]
+
+
+def untold(said: Sequence[Verdict]) -> list[str]:
+    """The rest of the verdicts in a line each for what they have in common; the table has them all."""
+    rest = [verdict for verdict in said if verdict not in told(said)]
+    unknown = [verdict.task for verdict in rest if verdict.outlook == "unknown"]
+    known = [verdict.task for verdict in rest if verdict.outlook != "unknown"]
+    lines = [f"For {listed(known)} see the table."] if known else []
+    return lines + (
+        [f"How far better pre-training can lower {listed(unknown)}, the data cannot tell."] if unknown else []
+    )
 
 
 def caveats(data: ReportData, all_views: Sequence[View]) -> tuple[str, ...]:

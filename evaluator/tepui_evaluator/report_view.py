@@ -66,9 +66,13 @@ def views(data: ReportData) -> tuple[View, ...]:
 
 def largest_shots(all_views: Sequence[View]) -> tuple[View, ...]:
     """Of every task with points, the view of its largest number of shots; in the views' order of tasks."""
-    with_points = [view for view in all_views if view.points]
-    largest = {view.task: view for view in sorted(with_points, key=lambda v: v.shots)}
-    return tuple(largest[task] for task in dict.fromkeys(view.task for view in with_points))
+    return latest([view for view in all_views if view.points])
+
+
+def latest(some: Sequence[View]) -> tuple[View, ...]:
+    """Of every task, the view of its largest number of shots; in the views' order of tasks."""
+    largest = {view.task: view for view in sorted(some, key=lambda v: v.shots)}
+    return tuple(largest[task] for task in dict.fromkeys(view.task for view in some))
 
 
 def task_order(data: ReportData) -> tuple[str, ...]:

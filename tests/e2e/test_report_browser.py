@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from browser import CHROMIUM, Page, browser_page
-from report_builders import simulated_study, with_layers
+from report_builders import simulated_study, with_heads, with_layers, with_samples
 from tepui_evaluator.report import ReportData, render, write_report
 
 pytestmark = [
@@ -26,7 +26,7 @@ SCREENSHOTS = os.environ.get("TEPUI_SCREENSHOTS")
 
 @pytest.fixture(scope="module")
 def data() -> ReportData:
-    return with_layers(simulated_study())
+    return with_samples(with_heads(with_layers(simulated_study())))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_draws_quietly(tab: Page, url: str, width: int, dark: bool) -> None:
     empty = page.evaluate(
         "[...document.querySelectorAll('.chart')].filter(c => !c.querySelector('svg, canvas')).length"
     )
-    assert (page.evaluate("document.querySelectorAll('.chart').length"), empty) == (7, 0)
+    assert (page.evaluate("document.querySelectorAll('.chart').length"), empty) == (11, 0)
     assert page.requests == [url]
     assert page.console == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -133,7 +133,9 @@ def test_keyboard_chooses_task_shots_and_axes(page: Page) -> None:
     page.key("Tab")
     page.key("ArrowLeft")
     page.wait_for("document.querySelector('[data-chart=scaling]').dataset.drawn === 'scaling:digits8x8-10'")
-    assert page.evaluate("document.querySelector('#said').textContent").startswith("digits8x8, 10-shot: 36 models.")
+    assert page.evaluate("document.querySelector('#said').textContent").startswith(
+        "digits8x8 10-shot error: 36 models."
+    )
     page.key("Tab")
     page.key("ArrowRight")
     page.wait_for("document.querySelector('[data-chart=law]').dataset.drawn === 'law_log:digits8x8-10'")
@@ -144,8 +146,8 @@ def test_keyboard_chooses_task_shots_and_axes(page: Page) -> None:
 
 def test_table_sorts_and_leads_to_the_law(page: Page) -> None:
     """A header sorts its column both ways; a task's link shows its law."""
-    column = "[...document.querySelectorAll('#answer tbody tr')].map(r => Number(r.cells[2].dataset.sort))"
-    header = "document.querySelectorAll('#answer th button')[2]"
+    column = "[...document.querySelector('.verdicts').tBodies[0].rows].map(r => Number(r.cells[2].dataset.sort))"
+    header = "document.querySelectorAll('.verdicts th button')[2]"
     page.evaluate(f"{header}.click()")
     rising = page.evaluate(column)
     page.evaluate(f"{header}.click()")
