@@ -34,7 +34,7 @@ def test_a_full_disk_while_training(
     disk = mount("size=8m")
     store, filler = disk / "store", disk / "filler"
     shutil.copytree(world.interrupted, store)
-    task = training(world.data, store, checkpoint_every_s=0.005)
+    task = training(world.data, store)
     words = ended(Pod(task, tmp_path / "full", died=Filled(part, filler)), Outcome.STORAGE)
     golden.check(f"disk: full at {part.strip('-')}", words, {store: "STORE"})
     assert newest_intact(Storage(str(store)), task.trial) is not None
