@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -15,7 +16,7 @@ from builders import experiment
 from tepui_evaluator.layer_depth import QUARTERS
 from tepui_evaluator.report_data import EvaluationPoint, Provenance, ReportData, law_grid
 from tepui_evaluator.report_view import View, views
-from tepui_spec.law import Band, HeldOut, Identified, Intervals, Law, LawKind, Sampled, Spearman, Spread
+from tepui_spec.law import Band, ByValue, HeldOut, Identified, Intervals, Law, LawKind, Sampled, Spearman, Spread
 from tepui_spec.results import CurveRow, TrialRow
 
 SHOTS = (1, 5, 10, 25)
@@ -246,19 +247,13 @@ def with_heads(data: ReportData) -> ReportData:
 
 def with_samples(data: ReportData) -> ReportData:
     """The same study with errors that fall with the number of models sampled."""
-    errors = {n: Spread(median=0.4 / n, low=0.2 / n, high=0.9 / n) for n in (6, 12, 27)}
     laws: tuple[Literal["hull", "all_points"], ...] = ("hull", "all_points")
-    return replace(
-        data,
-        sampled=tuple(
-            Sampled(
-                law=law, by={"task": truth.task, "shots": 25}, models=n, samples=100, fit_error=s, prediction_error=s
-            )
-            for t in TRUTHS
-            for law in laws
-            for n, s in zip((6, 12, 27), spread, strict=True)
-        ),
-    )
+    sampled = []
+    for truth, law, n in itertools.product(TRUTHS, laws, (6, 12, 27)):
+        error = Spread(median=0.4 / n, low=0.2 / n, high=0.9 / n)
+        by: dict[str, ByValue] = {"task": truth.task, "shots": max(SHOTS)}
+        sampled.append(Sampled(law=law, by=by, models=n, samples=100, fit_error=error, prediction_error=error))
+    return replace(data, sampled=tuple(sampled))
 
 
 def view_of(key: str, data: ReportData) -> View:
