@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tepui_evaluator.inefficiency import FAMILIES, Density, log_density, with_outliers
+from tepui_evaluator.inefficiency import Density, log_densities, with_outliers
 from tepui_evaluator.points import FloatArray, IntArray, Points
 
 C, KAPPA, LAMBDA, A, B, TAU = range(6)
@@ -23,6 +23,8 @@ A_MEAN, A_SD = -3.9, 2.0  # prior of log inefficiency: 0.02, within a factor 7
 B_SD = 1.0
 TAU_MEAN, TAU_SD = float(np.log(0.01)), 1.0  # prior of the extra noise, where measurement errors are unknown
 NO_EXTRA_NOISE = float(np.log(1e-6))
+_DEPENDS = {"e": np.array([C, KAPPA, LAMBDA]), "p": np.array([KAPPA, LAMBDA, TAU]), "q": np.array([A, B])}
+"""Coordinates that e, p = log sigma and q = log s depend on."""
 _MIN_SE = 1e-4  # a measured error is never exact; 0 would let a single model carry infinite likelihood
 
 
@@ -55,23 +57,18 @@ class FrontierLikelihood:
 
     def evaluate(self, family_R: IntArray, theta_RP: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Value (R,), gradient (R, P) and Hessian (R, P, P) at these coordinates."""
-        count = theta_RP.shape[0]
-        value, gradient = np.empty(count), np.empty((count, SIZE))
-        hessian = np.empty((count, SIZE, SIZE))
-        for number in np.unique(family_R):
-            rows = np.flatnonzero(family_R == number)
-            terms = self._terms(int(number), theta_RP[rows])
-            value[rows] = -terms.density.value.sum(axis=1)
-            gradient[rows] = -self._scores(terms).sum(axis=2)
-            hessian[rows] = -self._curvature(terms)
+        terms = self._terms(family_R, theta_RP)
+        value = -terms.density.value.sum(axis=1)
+        gradient = -self._scores(terms).sum(axis=2)
+        hessian = -self._curvature(terms)
         self._add_penalties(theta_RP, value, gradient, hessian)
         return value, gradient, hessian
 
     def scores(self, family: int, theta_P: FloatArray) -> FloatArray:
         """Derivatives (N, P) of each point's log density, without penalties."""
-        return np.asarray(self._scores(self._terms(family, theta_P[None, :]))[0].T)
+        return np.asarray(self._scores(self._terms(np.array([family]), theta_P[None, :]))[0].T)
 
-    def _terms(self, family: int, theta_RP: FloatArray) -> _Terms:
+    def _terms(self, family_R: IntArray, theta_RP: FloatArray) -> _Terms:
         c, kappa, lam, a, b, tau = (theta_RP[:, p, None] for p in range(SIZE))
         L = np.exp(lam) * self.log_x_N
         power = np.exp(kappa + L)
@@ -81,7 +78,7 @@ class FrontierLikelihood:
         variance = self.var_y_N + var_x + var_t
         e = self.y_N - power - c
         scale = np.exp(a + b * self.centred_N)
-        density = with_outliers(log_density(FAMILIES[family], e, np.sqrt(variance), scale), e)
+        density = with_outliers(log_densities(family_R, e, np.sqrt(variance), scale), e)
         slope_L = np.exp(lam) * self.log_x_slope_N
         return _Terms(density, power, L, slope_L, var_x / variance, var_t / variance)
 
@@ -103,17 +100,22 @@ class FrontierLikelihood:
 
     def _curvature(self, t: _Terms) -> FloatArray:
         """Hessian (R, P, P) of the log likelihood by the chain rule through (e, p, q)."""
-        d, zero = t.density, np.zeros_like(t.power)
-        one = zero + 1.0
-        e_by = np.stack([-one, -t.power, -t.power * t.L, zero, zero, zero], axis=1)
-        p_by = np.stack([zero, t.share_x, t.share_x * (1.0 + t.slope), zero, zero, t.share_t], axis=1)
-        q_by = np.stack([zero, zero, zero, one, zero + self.centred_N, zero], axis=1)
-        along_e = d.ee[:, None] * e_by + d.ep[:, None] * p_by + d.eq[:, None] * q_by
-        along_p = d.ep[:, None] * e_by + d.pp[:, None] * p_by + d.pq[:, None] * q_by
-        along_q = d.eq[:, None] * e_by + d.pq[:, None] * p_by + d.qq[:, None] * q_by
-        hessian = e_by @ along_e.swapaxes(1, 2) + p_by @ along_p.swapaxes(1, 2) + q_by @ along_q.swapaxes(1, 2)
+        d, one = t.density, np.ones_like(t.power)
+        by = {
+            "e": np.stack([-one, -t.power, -t.power * t.L], axis=1),
+            "p": np.stack([t.share_x, t.share_x * (1.0 + t.slope), t.share_t], axis=1),
+            "q": np.stack([one, one * self.centred_N], axis=1),
+        }
+        second = {"ee": d.ee, "ep": d.ep, "eq": d.eq, "pp": d.pp, "pq": d.pq, "qq": d.qq}
+        hessian = np.zeros((t.power.shape[0], SIZE, SIZE))
+        for pair, density in second.items():
+            i, j = (_DEPENDS[name] for name in pair)
+            block = (by[pair[0]] * density[:, None]) @ by[pair[1]].swapaxes(1, 2)
+            hessian[:, i[:, None], j] += block
+            if pair[0] != pair[1]:
+                hessian[:, j[:, None], i] += block.swapaxes(1, 2)
         self._add_second_order(t, hessian)
-        return np.asarray(hessian)
+        return hessian
 
     def _add_second_order(self, t: _Terms, hessian: FloatArray) -> None:
         """What the second derivatives of e and p by the coordinates contribute."""

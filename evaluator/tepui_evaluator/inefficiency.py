@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import erfcx, gammaln, log_ndtr, ndtr
 
-from tepui_evaluator.points import FloatArray
+from tepui_evaluator.points import FloatArray, IntArray
 
 Family = Literal["half_normal", "exponential", "gamma2", "gamma3", "gamma6"]
 FAMILIES: tuple[Family, ...] = ("half_normal", "exponential", "gamma2", "gamma3", "gamma6")
@@ -54,6 +54,17 @@ def log_density(family: Family, e: FloatArray, sigma: FloatArray, s: FloatArray)
     if family == "half_normal":
         return _half_normal(e, sigma, s)
     return _gamma(GAMMA_SHAPES[family] - 1, e, sigma, s)
+
+
+def log_densities(family_R: IntArray, e_RN: FloatArray, sigma_RN: FloatArray, s_RN: FloatArray) -> Density:
+    """The same with a family number (of FAMILIES) for each row of R problems by N points."""
+    parts = {name: np.empty_like(e_RN) for name in Density.__dataclass_fields__}
+    for number in np.unique(family_R):
+        rows = family_R == number
+        density = log_density(FAMILIES[number], e_RN[rows], sigma_RN[rows], s_RN[rows])
+        for name, part in parts.items():
+            part[rows] = getattr(density, name)
+    return Density(**parts)
 
 
 def with_outliers(d: Density, e: FloatArray) -> Density:

@@ -23,7 +23,7 @@ _MAX_RADIUS, _MIN_RADIUS = 8.0, 1e-9  # of a step, in units of the box's scale
 class Objective(Protocol):
     """Value (R,), gradient (R, P) and Hessian (R, P, P) of problems `rows_R` at `v_RP`."""
 
-    def __call__(self, rows_R: IntArray, v_RP: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]: ...
+    def __call__(self, rows_R: IntArray, v_RP: FloatArray, /) -> tuple[FloatArray, FloatArray, FloatArray]: ...
 
 
 @dataclass(frozen=True, eq=False)
