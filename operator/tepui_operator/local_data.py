@@ -6,7 +6,7 @@ The reader (`tepui_trainer.data`) refuses the same things, in a pod; here they a
 import os
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
@@ -51,7 +51,7 @@ def fault_of_split(folder: Path, data: Data, card: DatasetCard | None, split: st
     if data.format == "imagefolder":
         return None if (folder / split).is_dir() else _no_split(split, dataset_names(folder))
     suffix = _SUFFIXES[data.format]
-    stems = [path.relative_to(folder).as_posix().removeprefix("data/") for path in folder.rglob(f"*{suffix}")]
+    stems = [name.removeprefix("data/") for name in _files(folder) if name.endswith(suffix)]
     if any(stem.startswith((f"{split}-", f"{split}/", f"{split}{suffix}")) for stem in stems):
         return None
     return _no_split(split, {stem.removesuffix(suffix).partition("-")[0].partition("/")[0] for stem in stems})
@@ -63,7 +63,7 @@ def class_sizes(folder: Path, data: Data, card: DatasetCard | None, split: str, 
         return dict(zip(card.class_names, card.splits[split].images_per_class, strict=True))
     if data.format != "imagefolder":
         return None
-    classes = {path.name for path in folder.glob("*/*") if path.is_dir()}
+    classes = {path.name for path in folder.glob("*/*") if path.is_dir() and any(True for _ in _images(path))}
     return {name: sum(1 for _ in islice(_images(folder / split / name), enough)) for name in sorted(classes)}
 
 
@@ -93,5 +93,10 @@ def listed(names: list[str]) -> str:
 
 
 def _images(folder: Path) -> Iterator[str]:
-    for _, _, files in os.walk(folder):
-        yield from (file for file in files if Path(file).suffix.lower() in IMAGE_SUFFIXES)
+    return (name for name in _files(folder) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Paths relative to the folder; links are followed, as the reader does."""
+    for root, _, files in os.walk(folder, followlinks=True):
+        yield from (Path(root, name).relative_to(folder).as_posix() for name in files)

@@ -153,9 +153,11 @@ def test_data_elsewhere_are_left_to_the_pods(folder: Path) -> None:
 
 
 def test_folders_of_images_are_counted(tmp_path: Path) -> None:
-    """Without a card the folders tell splits and classes, as the reader would see them."""
-    image_folder(tmp_path / "pets", "train", images(12))
+    """Without a card the folders tell splits and classes, as the reader would see them: links count, empty ones not."""
+    image_folder(tmp_path / "elsewhere", "train", images(12))
     image_folder(tmp_path / "pets", "test", images(6))
+    (tmp_path / "pets/train").symlink_to(tmp_path / "elsewhere/train")
+    (tmp_path / "pets/test/none").mkdir()
     data = {"uri": "pets", "format": "imagefolder"}
     near = {"datasets": [{"name": "near", "data": data}], "shots": [4]}
     upstream = {"data": {**data, "testSplit": "test"}}
@@ -181,8 +183,11 @@ def test_folders_of_images_are_counted(tmp_path: Path) -> None:
 def test_shards_without_a_card(form: str, names: list[str], *, sound: bool, tmp_path: Path) -> None:
     """Where only the names of shards are known, these tell the splits."""
     for name in names:
-        (tmp_path / "near" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "near" / name).write_bytes(b"")
+        (tmp_path / "real" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "real" / name).write_bytes(b"")
+    (tmp_path / "near").mkdir()
+    for entry in (tmp_path / "real").iterdir():
+        (tmp_path / "near" / entry.name).symlink_to(entry)
     data = {"uri": "near", "format": form}
     problems = told(
         tmp_path,
