@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chart_release import CHART, DEFINITION, IMAGE, Release, study
+from chart_release import CHART, DEFINITION, IMAGE, Release
+from operators import study
 from tepui_spec.crd import custom_resource_definition
 from tepui_testbed.cluster import Cluster
 
