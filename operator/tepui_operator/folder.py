@@ -79,7 +79,7 @@ class EngineFolder:
 
     def write_as_run(self, run: AsRun) -> None:
         """Replace what the study was when it last ran. Raises as `write_status`."""
-        _replace(self.as_run, run.model_dump_json(indent=1, by_alias=True, exclude_unset=True) + "\n")
+        _replace(self.as_run, run.model_dump_json(indent=1, by_alias=True) + "\n")
 
 
 def _replace(path: Path, text: str) -> None:
