@@ -150,7 +150,10 @@ def test_a_study_is_deleted_while_the_operator_is_down(
 
 
 def test_edits_are_picked_up_at_once(kwok_cluster: Cluster, kwok_namespace: str, operator: Operator) -> None:
-    """More parallelism while it runs, and a budget that ends it; a finished study goes on when it is raised."""
+    """More parallelism while it runs, and a budget that ends it; a finished study goes on when it is raised.
+
+    Trials that were trained and not evaluated when the budget was spent are not trained again.
+    """
     slow = ending(f"{kwok_namespace}-slow", kwok_namespace, {"tepui.dev/stage": "train"}, run_for_ms=1500)
     kwok_cluster.apply(slow)
     kwok_cluster.apply(study(kwok_namespace, trials=12, parallelism=1))
@@ -186,11 +189,12 @@ def test_a_gang_has_its_service_and_is_one_job(kwok_cluster: Cluster, kwok_names
 def test_an_analysis_with_a_long_task(kwok_cluster: Cluster, kwok_namespace: str) -> None:
     """Of a list of 3,500 trials: the pod gets its task in a ConfigMap, which the API server takes."""
     sweep = {"list": [{"model": "tiny", "epochs": 1, "seed": seed} for seed in range(3500)]}
-    budget = {"gpuHours": 0.00001}
-    kwok_cluster.apply(study(kwok_namespace, sweep=sweep, budget=budget, parallelism=2))
+    kwok_cluster.apply(ending(f"{kwok_namespace}-slow", kwok_namespace, {"tepui.dev/stage": "train"}, run_for_ms=1500))
+    kwok_cluster.apply(study(kwok_namespace, sweep=sweep, budget={"gpuHours": 0.001}, parallelism=1))
     kwok_cluster.wait(COMPLETE, "exps/study", "-n", kwok_namespace)
     (task,) = [
         found for found in kwok_cluster.get("configmaps", "-n", kwok_namespace)["items"] if "task.json" in found["data"]
     ]
     assert task["metadata"]["name"] == "study-analysis-1"
     assert len(task["data"]["task.json"]) > 128 * 1024
+    kwok_cluster.kubectl("delete", "stage", f"{kwok_namespace}-slow")

@@ -103,6 +103,13 @@ def test_a_job_created_is_not_put_over_news_of_it() -> None:
     assert store.jobs_of(UID) == [ended]
 
 
+def test_a_job_found_where_it_was_to_be_created_is_looked_at() -> None:
+    """It had been let go, and has ended: nothing else would wake its study."""
+    woken: list[tuple[str, str]] = []
+    Store(woken.append).put_created(job(STUDY, TRAIN, **complete()))
+    assert woken == [("vision", "study")]
+
+
 def test_a_spec_that_cannot_run_on_a_cluster_is_refused_by_field() -> None:
     """What the API server could not see: no image, paths of one machine, a model that timm does not know."""
     for spec, field in (

@@ -226,8 +226,7 @@ class Reconciler:
         await tell(self.writer, record, [*more, *news(before, status, parallelism)], self.instance)
 
     def _finish(self, state: StudyState, record: SpecRecord) -> Looked:
-        """Nothing more is done for it until its spec changes: its trials and Jobs need no memory."""
-        self.store.let_go(record.uid)
+        """Nothing more is done for it until its spec changes: its trials need no memory."""
         self._states[record.key] = StudyState(
             record.uid, state.written, state.version, state.written, retries_told=state.retries_told
         )

@@ -49,10 +49,12 @@ class Store:
             self._on_change((record.namespace, record.study))
 
     def put_created(self, record: JobRecord) -> None:
-        """A Job as it was when it was created: what the watch has brought in meanwhile is newer."""
+        """A Job as it was when it was created, or found: what the watch has brought in meanwhile is newer."""
         if record.name not in self._jobs.setdefault(record.owner, {}):
             self._jobs[record.owner][record.name] = record
             self._owners[record.namespace, record.name] = record.owner
+            if record.end is not None:  # no further news of it will come
+                self._on_change((record.namespace, record.study))
 
     def drop_job(self, key: Key) -> None:
         """A Job is gone."""
