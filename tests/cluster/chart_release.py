@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chart_rendered import CHART
 from operators import Operator
 from tepui_testbed.build import build
 from tepui_testbed.cluster import Cluster
 
-CHART = Path(__file__).parents[2] / "charts" / "tepui"
 DEFINITION = "experimentspecs.tepui.dev"
-IMAGE = {"image": {"repository": "registry.example/tepui-operator"}}
 
 Values = dict[str, Any]
 Right = tuple[str, str]

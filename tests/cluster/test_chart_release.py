@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chart_release import CHART, DEFINITION, IMAGE, Release
+from chart_release import DEFINITION, Release
+from chart_rendered import CHART, IMAGE, MLFLOW
 from operators import study
 from tepui_spec.crd import custom_resource_definition
 from tepui_testbed.cluster import Cluster
@@ -51,7 +52,7 @@ def test_install(release: Release) -> None:
 def test_every_object_is_accepted(release: Release, tmp_path: Path) -> None:
     """MLflow on a volume, policies, a dashboard: the API server takes them, and the pod passes `restricted` too."""
     release.cluster.create(*Cluster.folder_claim(release.namespace, "runs", tmp_path))
-    mlflow = {"enabled": True, "image": {"repository": "registry.example/tepui-study"}, "tokenSecret": "token"}
+    mlflow = MLFLOW | {"tokenSecret": "token"}
     release.install(
         {
             **IMAGE,

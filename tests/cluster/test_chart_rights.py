@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chart_release import DEFINITION, IMAGE, Release, Right
+from chart_release import DEFINITION, Release, Right
+from chart_rendered import IMAGE
 from cluster_objects import REMOTE
 from operators import Operator, study
 from tepui_spec.crd import custom_resource_definition

@@ -2,24 +2,18 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from tepui_testbed.build import build
 
+from chart_rendered import CHART, IMAGE, MLFLOW, helm, objects, template
 from tepui_spec.crd import custom_resource_definition
 
 ROOT = Path(__file__).parents[2]
-CHART = ROOT / "charts" / "tepui"
 GOLDEN = ROOT / "tests" / "golden" / "chart"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
-IMAGE = {"image": {"repository": "registry.example/tepui-operator"}}
-MLFLOW = {"enabled": True, "image": {"repository": "registry.example/tepui-study"}}
 
 VALUE_SETS: dict[str, dict[str, Any]] = {
     "defaults": IMAGE,
@@ -71,36 +65,6 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
         },
     },
 }
-
-
-@cache
-def helm_program() -> Path:
-    """Helm, built once per machine."""
-    return build(["helm"])["helm"]
-
-
-def helm(*arguments: str, values: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run helm without a cluster; the values go in as a file."""
-    return subprocess.run(
-        [helm_program(), *arguments, *(() if values is None else ("--values", "-"))],
-        input=None if values is None else yaml.safe_dump(values),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
-    )
-
-
-def template(values: dict[str, Any], *arguments: str) -> str:
-    """What `helm template` prints for these values, installed as `tepui` into `tepui-system`."""
-    done = helm("template", "tepui", str(CHART), "--namespace", "tepui-system", *arguments, values=values)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def objects(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """The same as plain data."""
-    return [found for found in yaml.safe_load_all(template(values)) if found]
 
 
 @pytest.fixture(params=VALUE_SETS, scope="module")
