@@ -17,7 +17,7 @@ CLUSTER_PACKAGES = {
 IMAGE_PACKAGES = {
     "buildah": "builds images/Containerfile",
     "debootstrap": "makes the base image from Debian packages, where no registry is",
-    "zstd": "debootstrap unpacks some packages with it",
+    "skopeo": "writes an image's layers once, uncompressed",
 }
 PACKAGES = {**CLUSTER_PACKAGES, **IMAGE_PACKAGES}
 

@@ -1,0 +1,148 @@
+"""The images of images/Containerfile: kept as an OCI layout, and built again when what is in them has changed.
+
+New code is a new layer of 3 MB: the layers below, 6 GB of them, are neither built nor written again.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tepui_testbed.base_tree import CERTIFICATES, base_image, base_key, certificates
+from tepui_testbed.build import exclusive
+from tepui_testbed.buildah import Buildah
+from tepui_testbed.debian import IMAGE_PACKAGES, install_packages, missing_packages
+from tepui_testbed.versions import cache, digest_of
+
+ROOT = Path(__file__).parents[3]
+TARGETS = ("operator", "study")
+_RECIPE = ("images/Containerfile", "images/Containerfile.dockerignore", "images/requirements.py")
+_PINS = ("constraints.txt", "constraints-uv.txt", "pyproject.toml")
+_CODE = ("spec", "operator", "trainer", "evaluator")
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """An image that is here, in an OCI layout."""
+
+    name: str
+    """Without tag or digest."""
+    digest: str
+    """Of its manifest, "sha256:..."."""
+    layout: Path
+
+    @property
+    def reference(self) -> str:
+        """What a pod asks for: the image by its digest."""
+        return f"{self.name}@{self.digest}"
+
+    def blob(self, digest: str) -> Path:
+        """The file of one of its parts."""
+        return blob(self.layout, digest)
+
+
+def build_images(targets: Iterable[str] = TARGETS, tell: Callable[[str], None] = print) -> dict[str, BuiltImage]:
+    """The product's images by target, built if this code's are not here yet.
+
+    Raises RuntimeError with what the builder said if one cannot be built.
+    """
+    folder = cache() / "images"
+    found = {target: _recorded(folder, target) for target in targets}
+    if None in found.values():
+        with exclusive("images"):
+            install_packages(missing_packages(IMAGE_PACKAGES))
+            buildah = Buildah(_store())
+            for target in found:
+                began = time.monotonic()
+                found[target] = _recorded(folder, target) or _build(buildah, folder, target)
+                tell(f"image {target:<18} {time.monotonic() - began:>6.0f} s")
+            sweep(folder / "oci")
+    return {target: image for target, image in found.items() if image is not None}
+
+
+def content_key(target: str, root: Path = ROOT) -> str:
+    """What an image is made of, in twelve digits."""
+    files = [root / name for name in (*_RECIPE, *_PINS, "README.md", "LICENSE")]
+    files += [
+        file
+        for part in _CODE
+        for file in (root / part).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    ]
+    return digest_of(files, target, base_key(), *sorted(str(file.relative_to(root)) for file in files))
+
+
+def blob(layout: Path, digest: str) -> Path:
+    """The file of a blob in an OCI layout."""
+    return layout / "blobs" / digest.replace(":", "/")
+
+
+def parts(layout: Path, manifest_digest: str) -> list[str]:
+    """Digests of an image's config and layers, the lowest layer first."""
+    manifest = json.loads(blob(layout, manifest_digest).read_text())
+    return [part["digest"] for part in (manifest["config"], *manifest["layers"])]
+
+
+def sweep(layout: Path) -> None:
+    """Remove the blobs of images that have been built anew since."""
+    manifests = [entry["digest"] for entry in json.loads((layout / "index.json").read_text())["manifests"]]
+    kept = {blob(layout, digest) for manifest in manifests for digest in (manifest, *parts(layout, manifest))}
+    for file in (layout / "blobs" / "sha256").iterdir():
+        if file not in kept:
+            file.unlink()
+
+
+def _store() -> Path:
+    """buildah's store for these packages. Those of other packages go: they hold 6 GB that nothing will use again."""
+    key = digest_of([ROOT / "constraints.txt", ROOT / "constraints-uv.txt"], base_key())
+    store = cache() / f"buildah-{key}"
+    for other in cache().glob("buildah-*"):
+        if other != store:
+            shutil.rmtree(other)
+    return store
+
+
+def _build(buildah: Buildah, folder: Path, target: str) -> BuiltImage:
+    key = content_key(target)
+    volumes = {_uv_cache(): "/root/.cache/uv"}
+    if trusted := certificates():
+        volumes[trusted] = f"{CERTIFICATES}:ro"
+    name = f"localhost/{target}:built"
+    recipe, ignored = (ROOT / file for file in _RECIPE[:2])
+    buildah.build(
+        recipe,
+        ROOT,
+        name,
+        target=target,
+        ignore_file=ignored,
+        arguments={"BASE": base_image(buildah)},
+        volumes=volumes,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = buildah.export(name, folder / "oci")
+    _record(folder, target, key).write_text(digest)
+    return BuiltImage(f"tepui.dev/{target}", digest, folder / "oci")
+
+
+def _recorded(folder: Path, target: str) -> BuiltImage | None:
+    """The image of this very content, if it was built and is still here."""
+    record = _record(folder, target, content_key(target))
+    if not record.exists():
+        return None
+    image = BuiltImage(f"tepui.dev/{target}", record.read_text(), folder / "oci")
+    return image if image.blob(image.digest).exists() else None
+
+
+def _record(folder: Path, target: str, key: str) -> Path:
+    return folder / f"{target}-{key}.digest"
+
+
+def _uv_cache() -> Path:
+    """uv's cache of this user: what `make setup` has fetched is not fetched again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    place = Path(os.environ.get("UV_CACHE_DIR") or Path(base) / "uv")
+    place.mkdir(parents=True, exist_ok=True)
+    return place

@@ -1,0 +1,148 @@
+"""What the product's images are made of, when they are built again, and what of them travels to a node."""
+
+import io
+import json
+import re
+import shutil
+import sys
+import tarfile
+import tomllib
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tepui_testbed.containerfile import ROOT, TARGETS, BuiltImage, content_key, parts, sweep
+from tepui_testbed.node_store import write_archive_of
+
+sys.path.insert(0, str(ROOT / "images"))
+from requirements import requirements
+
+PROJECT = {
+    "name": "tepui",
+    "dependencies": ["pydantic>=2"],
+    "optional-dependencies": {
+        "trainer": ["torch>=2.10"],
+        "evaluator": ["tepui[trainer]", "scipy"],
+        "all": ["tepui[evaluator,operator]"],
+        "operator": ["kubernetes"],
+    },
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what the images are made of, that a test may change."""
+    ours = ("images", "spec", "operator", "trainer", "evaluator")
+    for folder in ours:
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in (*ROOT.glob("constraints*.txt"), *(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE"))):
+        shutil.copy(file, tmp_path / file.name)
+    return tmp_path
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> BuiltImage:
+    """An image of two layers in a layout."""
+    layout = tmp_path / "layout"
+    config, base, code = (_put(layout, content) for content in (b"{}", b"a large layer", b"new code"))
+    manifest = {"config": {"digest": config}, "layers": [{"digest": base}, {"digest": code}]}
+    digest = _put(layout, json.dumps(manifest).encode())
+    (layout / "index.json").write_text(json.dumps({"manifests": [{"digest": digest}]}))
+    return BuiltImage("tepui.dev/study", digest, layout)
+
+
+def _put(layout: Path, content: bytes) -> str:
+    digest = sha256(content).hexdigest()
+    folder = layout / "blobs" / "sha256"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / digest).write_bytes(content)
+    return f"sha256:{digest}"
+
+
+@pytest.mark.parametrize(
+    ("extras", "asked"),
+    [
+        ([], ["pydantic>=2"]),
+        (["operator"], ["kubernetes", "pydantic>=2"]),
+        (["trainer", "evaluator"], ["pydantic>=2", "scipy", "torch>=2.10"]),
+        (["all"], ["kubernetes", "pydantic>=2", "scipy", "torch>=2.10"]),
+    ],
+)
+def test_an_image_asks_for_what_its_extras_need(extras: list[str], asked: list[str]) -> None:
+    """Extras that name other extras of the project bring theirs; the project itself is not among them."""
+    assert requirements(PROJECT, extras) == asked
+
+
+def test_the_operator_has_no_torch() -> None:
+    """The operator's image is small: nothing of the trainer is asked for, and the study's image has all of it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    operator, study = requirements(project, ["operator"]), requirements(project, ["trainer", "evaluator"])
+    heavy = re.compile(r"(torch|deepspeed|mlflow|scipy)\b")
+    assert [line for line in operator if heavy.match(line)] == []
+    assert {match.group(1) for line in study if (match := heavy.match(line))} == {
+        "torch",
+        "deepspeed",
+        "mlflow",
+        "scipy",
+    }
+
+
+def test_the_containerfile_has_the_targets() -> None:
+    """Every image that the tests build is a stage, and no line names a registry."""
+    text = (ROOT / "images" / "Containerfile").read_text()
+    assert set(TARGETS) <= set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
+    assert re.search(r"^ARG BASE=python:3\.11-slim$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("changed", ["spec/tepui_spec/pod.py", "constraints.txt", "images/Containerfile"])
+def test_a_change_makes_a_new_image(tree: Path, changed: str) -> None:
+    """Code, pins and recipe are the image's content."""
+    before = content_key("study", tree)
+    with (tree / changed).open("a") as file:
+        file.write("\n# changed\n")
+    assert content_key("study", tree) != before
+
+
+def test_a_moved_module_makes_a_new_image(tree: Path) -> None:
+    """The same bytes at another place are another image."""
+    before = content_key("study", tree)
+    (tree / "spec" / "tepui_spec" / "pod.py").rename(tree / "trainer" / "tepui_trainer" / "pod.py")
+    assert content_key("study", tree) != before
+
+
+def test_what_python_writes_makes_no_new_image(tree: Path) -> None:
+    """Byte code is not content, and each target has a key of its own."""
+    before = content_key("study", tree)
+    folder = tree / "spec" / "tepui_spec" / "__pycache__"
+    folder.mkdir()
+    (folder / "pod.cpython-311.pyc").write_bytes(b"code")
+    assert content_key("study", tree) == before
+    assert content_key("operator", tree) != before
+
+
+def test_only_what_a_node_lacks_travels(image: BuiltImage) -> None:
+    """The archive names the image by its digest and leaves out the layers that are there."""
+    config, base, code = parts(image.layout, image.digest)
+    stream = io.BytesIO()
+    write_archive_of(image, {base}, stream)
+    stream.seek(0)
+    with tarfile.open(fileobj=stream) as tar:
+        held = {member.name: tar.extractfile(member) for member in tar}
+        index = held["index.json"]
+        assert index is not None
+        (entry,) = json.load(index)["manifests"]
+    assert set(held) == {"oci-layout", "index.json"} | {
+        f"blobs/{d.replace(':', '/')}" for d in (image.digest, config, code)
+    }
+    assert entry["digest"] == image.digest
+    assert entry["annotations"] == {"io.containerd.image.name": f"tepui.dev/study@{image.digest}"}
+
+
+def test_blobs_of_earlier_images_go(image: BuiltImage) -> None:
+    """What no kept image consists of is removed; the rest stays."""
+    kept = {image.blob(digest) for digest in (image.digest, *parts(image.layout, image.digest))}
+    old = image.blob(_put(image.layout, b"old code"))
+    assert old.exists()
+    sweep(image.layout)
+    assert set((image.layout / "blobs" / "sha256").iterdir()) == kept
