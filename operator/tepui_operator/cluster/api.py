@@ -43,7 +43,8 @@ async def configured() -> Configuration:
         if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
             config.load_incluster_config(configuration)
         else:
-            await config.load_kube_config(client_configuration=configuration, persist_config=False)
+            file = os.environ.get("KUBECONFIG")
+            await config.load_kube_config(file, client_configuration=configuration, persist_config=False)
     except config.ConfigException as error:
         raise ValueError(f"KUBECONFIG: no cluster to talk to: {error}") from error
     return configuration

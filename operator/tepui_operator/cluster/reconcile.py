@@ -32,7 +32,8 @@ JOBS_ASKED_AT_ONCE = 20
 """Whose pods are asked for in one request."""
 LOOK_AGAIN_S = 300.0
 """However quiet it is, a study that has not ended is looked at this often."""
-TROUBLE_AGAIN_S = 30.0
+TROUBLE_AGAIN_S = 20.0
+"""Between two questions why pods of a study do not begin."""
 DUTY = 50.0
 """A study rests this many times as long as planning took: planning takes two per cent of a core at most."""
 LONGEST_REST_S = 1.0
@@ -234,8 +235,9 @@ class Reconciler:
 
     def _again_s(self, made: Plan, state: StudyState, status_s: float | None) -> float:
         wake_s = made.wake_at - self.now() if made.wake_at is not None else LOOK_AGAIN_S
-        trouble_s = TROUBLE_AGAIN_S if state.trouble is not None else LOOK_AGAIN_S
-        return max(0.0, min(wake_s, trouble_s, status_s if status_s is not None else LOOK_AGAIN_S))
+        late = made.create or any(job.waiting and not job.suspended for job in self.store.jobs_of(state.uid))
+        waiting_s = PATIENCE_S + 1 if late or state.trouble is not None else LOOK_AGAIN_S
+        return max(0.0, min(wake_s, waiting_s, status_s if status_s is not None else LOOK_AGAIN_S))
 
 
 def _over(status: ExperimentStatus, generation: int) -> bool:
