@@ -14,6 +14,9 @@ from typing import Any, Self
 
 from builders import experiment_dict
 from cluster_objects import REMOTE
+from tepui_spec.crd import custom_resource_definition
+from tepui_spec.expand import expand
+from tepui_spec.source import experiment_of
 from tepui_testbed.cluster import Cluster
 from tepui_testbed.kwok import ending
 from tepui_testbed.waiting import wait_until
@@ -112,6 +115,17 @@ def study(namespace: str, name: str = "study", trials: int = 4, **spec: Any) -> 
     made = experiment_dict(name, **{**REMOTE, "sweep": sweep, **spec})
     made["metadata"]["namespace"] = namespace
     return made
+
+
+def definition(cluster: Cluster) -> None:
+    """The cluster knows ExperimentSpecs."""
+    cluster.apply(custom_resource_definition())
+    cluster.wait("condition=Established", "crd/experimentspecs.tepui.dev")
+
+
+def first_trial(manifest: Manifest) -> str:
+    """The hash of the study's first trial."""
+    return expand(experiment_of(manifest).spec)[0].hash
 
 
 def with_laws(cluster: Cluster, namespace: str) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from operators import LAW, Operator, condition, events_of, jobs_of, status_of, study, with_laws
-from tepui_spec.crd import custom_resource_definition
+from operators import LAW, Operator, condition, definition, events_of, first_trial, jobs_of, status_of, study, with_laws
 from tepui_testbed.cluster import Cluster
 from tepui_testbed.kwok import ending
 from tepui_testbed.waiting import wait_until
@@ -17,8 +16,7 @@ COMPLETE = "condition=Complete"
 
 @pytest.fixture(scope="module", autouse=True)
 def _definition(kwok_cluster: Cluster) -> None:
-    kwok_cluster.apply(custom_resource_definition())
-    kwok_cluster.wait("condition=Established", "crd/experimentspecs.tepui.dev")
+    definition(kwok_cluster)
 
 
 @pytest.fixture
@@ -79,14 +77,6 @@ def test_failures_are_followed_by_class(kwok_cluster: Cluster, kwok_namespace: s
     assert {"Retrying", "TrialFailed"} <= set(events_of(kwok_cluster, kwok_namespace))
     assert operator.metric('tepui_api_request_seconds_count{verb="list",resource="pods"') >= 1
     kwok_cluster.kubectl("delete", "stages", f"{kwok_namespace}-crash", f"{kwok_namespace}-nan")
-
-
-def first_trial(manifest: dict[str, object]) -> str:
-    """The hash of the study's first trial."""
-    from tepui_spec.expand import expand
-    from tepui_spec.source import experiment_of
-
-    return expand(experiment_of(manifest).spec)[0].hash
 
 
 @pytest.mark.usefixtures("operator")

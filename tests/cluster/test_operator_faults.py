@@ -1,0 +1,221 @@
+"""What users and clusters do to the operator, on a real API server with simulated nodes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operators import (
+    Operator,
+    condition,
+    definition,
+    events_of,
+    first_trial,
+    jobs_of,
+    status_of,
+    study,
+    with_laws,
+)
+from tepui_operator.cluster.api import Api, Json, configured
+from tepui_operator.cluster.loop import OURS
+from tepui_operator.cluster.metrics import Metrics
+from tepui_operator.cluster.paths import JOBS, path
+from tepui_operator.cluster.projection import JobRecord, job_record
+from tepui_operator.cluster.reflector import Reflection, Reflector
+from tepui_testbed.cluster import Cluster
+from tepui_testbed.waiting import wait_until
+from workloads import job
+
+COMPLETE = "condition=Complete"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _definition(kwok_cluster: Cluster) -> None:
+    definition(kwok_cluster)
+
+
+@pytest.fixture
+def operator(kwok_cluster: Cluster, kwok_namespace: str, tmp_path: Path) -> Iterator[Operator]:
+    """One that works in the test's namespace."""
+    with_laws(kwok_cluster, kwok_namespace)
+    with Operator(kwok_cluster, tmp_path / "operator.log", [kwok_namespace]) as running:
+        yield running
+    kwok_cluster.kubectl("delete", "stages", f"{kwok_namespace}-laws")
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "image": ({"pods": {}}, "spec.pods.image: missing: on a cluster give the image"),
+    "path": ({"storage": {"uri": "results"}}, "spec.storage.uri: results: a relative path works on one machine only"),
+    "model": ({"sweep": {"grid": {"model": ["vit_tinny"]}}}, "spec.sweep.grid.model[0]: vit_tinny: unknown model"),
+    "recipe": ({"training": {"recipe": "vit-smal"}}, "spec.training.recipe: vit-smal: unknown recipe; did you mean"),
+}
+
+
+@pytest.mark.usefixtures("operator")
+def test_bad_specs_are_told_and_hurt_no_other(kwok_cluster: Cluster, kwok_namespace: str) -> None:
+    """Each fails with field, value and what is allowed; the good one beside them completes; a mended one too."""
+    kwok_cluster.apply(*(study(kwok_namespace, name, **spec) for name, (spec, _) in BAD.items()))
+    kwok_cluster.apply(study(kwok_namespace, "good"))
+    kwok_cluster.wait(COMPLETE, "exps/good", "-n", kwok_namespace)
+    for name, (_, message) in BAD.items():
+        kwok_cluster.wait("condition=Failed", f"exps/{name}", "-n", kwok_namespace)
+        status = status_of(kwok_cluster, kwok_namespace, name)
+        assert status["phase"] == "Failed"
+        assert condition(status, "Failed")["reason"] == "InvalidSpec"
+        assert message in condition(status, "Failed")["message"]
+    kwok_cluster.apply(study(kwok_namespace, "model"))
+    kwok_cluster.wait(COMPLETE, "exps/model", "-n", kwok_namespace)
+    assert condition(status_of(kwok_cluster, kwok_namespace, "model"), "Failed")["status"] == "False"
+
+
+@pytest.mark.usefixtures("operator")
+def test_anothers_job_of_our_name_is_left_alone(kwok_cluster: Cluster, kwok_namespace: str) -> None:
+    """The study stalls and says which; when the other's Job is gone it goes on by itself."""
+    wanted = study(kwok_namespace, trials=2)
+    name = f"study-{first_trial(wanted)}-t0"
+    foreign = job(kwok_namespace, name, "true", suspend=True)
+    kwok_cluster.apply(foreign)
+    before = kwok_cluster.get("job", name, "-n", kwok_namespace)
+    kwok_cluster.apply(wanted)
+    kwok_cluster.wait("condition=Stalled", "exps/study", "-n", kwok_namespace)
+    stalled = condition(status_of(kwok_cluster, kwok_namespace), "Stalled")
+    assert (stalled["reason"], name in stalled["message"]) == ("NameTaken", True)
+    assert kwok_cluster.get("job", name, "-n", kwok_namespace)["metadata"] == before["metadata"]
+    kwok_cluster.kubectl("delete", "job", name, "-n", kwok_namespace)
+    kwok_cluster.wait(COMPLETE, "exps/study", "-n", kwok_namespace, timeout_s=90)
+    assert condition(status_of(kwok_cluster, kwok_namespace), "Stalled")["status"] == "False"
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_pod_that_finds_no_node_is_told(kwok_cluster: Cluster, kwok_namespace: str) -> None:
+    """After a while the scheduler's own words are a condition; with such a node the study goes on."""
+    label = f"test/{kwok_namespace[-20:].strip('-')}"
+    pods = {**study(kwok_namespace)["spec"]["pods"], "nodeSelector": {label: "yes"}}
+    kwok_cluster.apply(study(kwok_namespace, trials=2, pods=pods))
+    kwok_cluster.wait("condition=Stalled", "exps/study", "-n", kwok_namespace, timeout_s=90)
+    stalled = condition(status_of(kwok_cluster, kwok_namespace), "Stalled")
+    assert stalled["reason"] == "Unschedulable"
+    assert "node affinity/selector" in stalled["message"]
+    kwok_cluster.kubectl("label", "node", "kwok-1", f"{label}=yes")
+    kwok_cluster.wait(COMPLETE, "exps/study", "-n", kwok_namespace)
+    assert "Unschedulable" in events_of(kwok_cluster, kwok_namespace)
+
+
+def test_a_namespace_that_is_not_watched_is_not_touched(
+    kwok_cluster: Cluster, kwok_namespace: str, operator: Operator
+) -> None:
+    """Studies of another namespace stay without a status."""
+    other = f"{kwok_namespace}-b"
+    kwok_cluster.kubectl("create", "namespace", other)
+    kwok_cluster.apply(study(other, "elsewhere"), study(kwok_namespace, "here"))
+    kwok_cluster.wait(COMPLETE, "exps/here", "-n", kwok_namespace)
+    assert status_of(kwok_cluster, other, "elsewhere") == {}
+    assert operator.metric("tepui_studies") == 1
+    kwok_cluster.kubectl("delete", "namespace", other, "--wait=false")
+
+
+def test_a_job_deleted_by_hand_is_made_again(kwok_cluster: Cluster, kwok_namespace: str, operator: Operator) -> None:
+    """The study does not wait for what will not come."""
+    pods = {**study(kwok_namespace)["spec"]["pods"], "nodeSelector": {"no": "such-node"}}
+    kwok_cluster.apply(study(kwok_namespace, trials=2, pods=pods, parallelism=1))
+    wait_until(lambda: jobs_of(kwok_cluster, kwok_namespace), "no Job", 30)
+    ((name, first),) = jobs_of(kwok_cluster, kwok_namespace).items()
+    kwok_cluster.kubectl("delete", "job", name, "-n", kwok_namespace)
+    wait_until(
+        lambda: (
+            name in (found := jobs_of(kwok_cluster, kwok_namespace))
+            and found[name]["metadata"]["uid"] != first["metadata"]["uid"]
+        ),
+        "the Job is not made again",
+        30,
+    )
+    assert operator.exit_code is None
+
+
+def test_another_replica_takes_over(kwok_cluster: Cluster, kwok_namespace: str, tmp_path: Path) -> None:
+    """Two replicas: one acts; when it is killed the other does, and the study has each Job once."""
+    with_laws(kwok_cluster, kwok_namespace)
+    elect = ("--leader-elect", f"--lease-namespace={kwok_namespace}")
+    with Operator(kwok_cluster, tmp_path / "a.log", [kwok_namespace], *elect) as first:
+        wait_until(lambda: first.metric("tepui_leader") == 1, "nobody leads", 30)
+        with Operator(kwok_cluster, tmp_path / "b.log", [kwok_namespace], *elect) as second:
+            assert second.metric("tepui_leader") == 0
+            kwok_cluster.apply(study(kwok_namespace, trials=20, parallelism=2))
+            wait_until(lambda: len(jobs_of(kwok_cluster, kwok_namespace)) > 4, "too few Jobs", 60)
+            first.kill()
+            kwok_cluster.wait(COMPLETE, "exps/study", "-n", kwok_namespace, timeout_s=120)
+            assert second.metric("tepui_leader") == 1
+            assert len(jobs_of(kwok_cluster, kwok_namespace)) == 41
+    kwok_cluster.kubectl("delete", "stages", f"{kwok_namespace}-laws")
+
+
+class OldApi(Api):
+    """Its first list says that it is as old as the cluster."""
+
+    lists = 0
+
+    async def pages(self, path: str, **query: str) -> AsyncIterator[Json]:
+        """The real list; the first with a resourceVersion from long ago."""
+        self.lists += 1
+        first = self.lists == 1
+        async for page in super().pages(path, **query):
+            yield {**page, "metadata": {"resourceVersion": "1"}} if first else page
+
+
+def test_a_watch_that_is_too_old_lists_anew(
+    kwok_cluster: Cluster, kwok_namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server answers 410, everything is listed again, and the watch goes on from there."""
+    monkeypatch.setenv("KUBECONFIG", str(kwok_cluster.kubeconfig))
+    seen: dict[str, JobRecord] = {}
+
+    async def main() -> None:
+        metrics = Metrics()
+        async with OldApi(await configured(), metrics) as api:
+            reflection = Reflection(
+                path(JOBS, kwok_namespace),
+                job_record,
+                lambda record: seen.update({record.name: record}),
+                lambda key: seen.__delitem__(key[1]),
+                lambda: {(record.namespace, record.name) for record in seen.values()},
+                OURS,
+            )
+            reflector = Reflector(api, reflection, metrics)
+            running = asyncio.create_task(reflector.run())
+            async with asyncio.timeout(60):
+                while api.lists < 2:
+                    await asyncio.sleep(0.05)
+                await reflector.synced.wait()
+                await asyncio.to_thread(owned_job, kwok_cluster, kwok_namespace)
+                while "study-0123456789ab-t0" not in seen:
+                    await asyncio.sleep(0.05)
+            running.cancel()
+            page, _ = metrics.page("")
+            assert b'tepui_watch_restarts_total{reason="expired",resource="jobs"} 1.0' in page
+
+    asyncio.run(main())
+
+
+def owned_job(cluster: Cluster, namespace: str) -> None:
+    """A study and, made by hand, a suspended Job of it."""
+    cluster.apply(study(namespace, suspend=True))
+    owner = cluster.get("exps", "study", "-n", namespace)
+    made = job(namespace, "study-0123456789ab-t0", "true", suspend=True)
+    made["metadata"]["labels"] = {
+        "app.kubernetes.io/managed-by": "tepui",
+        "tepui.dev/stage": "train",
+        "tepui.dev/trial": "0123456789ab",
+        "tepui.dev/attempt": "0",
+    }
+    made["metadata"]["ownerReferences"] = [
+        {
+            "apiVersion": owner["apiVersion"],
+            "kind": owner["kind"],
+            "name": "study",
+            "uid": owner["metadata"]["uid"],
+            "controller": True,
+        }
+    ]
+    cluster.create(made)
