@@ -224,6 +224,7 @@ def _sentences(law: Law) -> list[str]:
         scores = {
             "law": law.heldout.law,
             "log-log": law.heldout.log_log,
+            "power": law.heldout.power,
             "logit-linear": law.heldout.logit_linear,
             "mean": law.heldout.mean,
         }

@@ -1,7 +1,7 @@
 """Held-out prediction: fit on the models that are worse upstream, predict the better ones.
 
 The protocol of Abnar et al. 2022 (arXiv 2110.02095, section 2.2), with the baselines that a law has to beat:
-a power law without a floor (log-log linear), a straight line between logits, and the mean.
+a power law without a floor (fitted as a line in logs, and by least squares), a straight line between logits, the mean.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from typing import Literal
 import numpy as np
 
 from tepui_evaluator.points import FloatArray
+from tepui_evaluator.saturation import ALPHA_MAX, ALPHA_MIN
 from tepui_spec.law import HeldOut
 
 FIT_SHARE = 0.75
 MIN_FIT = 4  # one more than the law has parameters
+_EXPONENTS = 64
 _LOGIT_EDGE = 5e-4  # errors of 0 and 1 have no logit
 _CLEAR_T, _CLEAR_RATIO = 2.0, 1.25  # a loss is clear if both are exceeded
 
 Curve = Callable[[FloatArray], FloatArray]
-Baseline = Literal["log_log", "logit_linear"]
-_BASELINES: tuple[Baseline, ...] = ("log_log", "logit_linear")
+Baseline = Literal["log_log", "power", "logit_linear"]
+_BASELINES: tuple[Baseline, ...] = ("log_log", "power", "logit_linear")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,13 @@ def score(law: Curve | None, split: Split) -> HeldOut | None:
     """
     if split.x_test.size == 0 or split.x_fit.size < MIN_FIT:
         return None
-    curves = {"law": law, "log_log": _log_log(split), "logit_linear": _logit_linear(split), "mean": _mean(split)}
+    curves = {
+        "law": law,
+        "log_log": _log_log(split),
+        "power": _power(split),
+        "logit_linear": _logit_linear(split),
+        "mean": _mean(split),
+    }
     losses = {
         name: (np.clip(curve(split.x_test), 0.0, 1.0) - split.y_test) ** 2 for name, curve in curves.items() if curve
     }
@@ -98,6 +106,19 @@ def _log_log(split: Split) -> Curve | None:
         return None
     intercept, slope = line
     return lambda x: np.exp(np.minimum(intercept + slope * np.log(np.maximum(x, 1e-300)), 0.0))  # an error is at most 1
+
+
+def _power(split: Split) -> Curve:
+    """a x**b by least squares: a grid of exponents, refined twice; for a given b the best a is linear."""
+    lo, hi = ALPHA_MIN, ALPHA_MAX
+    for _ in range(3):
+        b_A = np.geomspace(lo, hi, _EXPONENTS)
+        t_AN = split.x_fit ** b_A[:, None]
+        a_A = np.maximum(t_AN @ split.y_fit, 0.0) / np.maximum(np.einsum("an,an->a", t_AN, t_AN), 1e-300)
+        best = int(np.argmin(((split.y_fit - a_A[:, None] * t_AN) ** 2).sum(axis=1)))
+        lo, hi = b_A[max(best - 1, 0)], b_A[min(best + 1, _EXPONENTS - 1)]
+    a, b = float(a_A[best]), float(b_A[best])
+    return lambda x: np.asarray(a * x**b)
 
 
 def _logit_linear(split: Split) -> Curve | None:

@@ -55,7 +55,7 @@ def doubt(verdict: Verdict, heldout: HeldOut | None) -> Verdict:
     """The verdict, weakened where a baseline predicts held-out models clearly better than the law."""
     if heldout is None or heldout.lost_to is None or verdict.identified not in ("yes", "at_most"):
         return verdict
-    rival = {"log_log": "a power law without floor", "logit_linear": "a line between logits"}[heldout.lost_to]
+    rival = "a line between logits" if heldout.lost_to == "logit_linear" else "a power law without floor"
     return Verdict(
         "weak",
         f"{verdict.reason}; but {rival} predicts the better models clearly better than this law, "

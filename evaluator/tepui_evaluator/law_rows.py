@@ -40,7 +40,8 @@ class LawRow(Row):
     spearman_low: float | None = Field(description="Lower end of its confidence interval.")
     spearman_high: float | None = Field(description="Upper end of its confidence interval.")
     heldout_law: float | None = Field(description="Held-out prediction error of this law (root mean square).")
-    heldout_log_log: float | None = Field(description="That of a * e_US**b.")
+    heldout_log_log: float | None = Field(description="That of a * e_US**b, fitted as a line in logs.")
+    heldout_power: float | None = Field(description="That of a * e_US**b, fitted by least squares.")
     heldout_logit_linear: float | None = Field(description="That of logit e_DS = a + b logit e_US.")
     heldout_mean: float | None = Field(description="That of the mean of the fitted models.")
     heldout_n: int = Field(description="Models held out; 0 where there were too few.")
@@ -75,6 +76,7 @@ def law_row(law: Law, *, layer: str, protocol: str) -> LawRow:
         spearman_high=spearman[1],
         heldout_law=heldout.law if heldout else None,
         heldout_log_log=heldout.log_log if heldout else None,
+        heldout_power=heldout.power if heldout else None,
         heldout_logit_linear=heldout.logit_linear if heldout else None,
         heldout_mean=heldout.mean if heldout else None,
         heldout_n=heldout.test_n if heldout else 0,

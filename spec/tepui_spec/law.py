@@ -69,13 +69,14 @@ class HeldOut(_Frozen):
     test_n: int = Field(ge=0, description="models predicted: the better upstream")
     x_split: Error = Field(description="upstream error below which models are held out")
     law: NonNegative | None = Field(default=None, description="score of this law")
-    log_log: NonNegative | None = Field(default=None, description="score of a * e_US**b, no floor")
+    log_log: NonNegative | None = Field(default=None, description="score of a * e_US**b fitted as a line in logs")
+    power: NonNegative | None = Field(default=None, description="score of a * e_US**b fitted by least squares")
     logit_linear: NonNegative | None = Field(default=None, description="score of logit e_DS = a + b logit e_US")
     mean: NonNegative | None = Field(default=None, description="score of the mean of the fitted models")
-    best: Literal["law", "log_log", "logit_linear", "mean"] | None = Field(
-        default=None, description="which of the four predicts best"
+    best: Literal["law", "log_log", "power", "logit_linear", "mean"] | None = Field(
+        default=None, description="which of the five predicts best"
     )
-    lost_to: Literal["log_log", "logit_linear"] | None = Field(
+    lost_to: Literal["log_log", "power", "logit_linear"] | None = Field(
         default=None,
         description="the baseline that predicts clearly better than the law: evidence against the law itself",
     )

@@ -62,7 +62,11 @@ FLAGGED: dict[str, tuple[str, tuple[str, ...]]] = {
         ("--x", "u", "--y", "d"),
     ),
     "groups of related models too few": (
-        "err_up,err_down,g\n" + "".join(f"{x / 20},{0.1 + 0.4 * (x / 20) ** 2},{x % 3}\n" for x in range(2, 18)),
+        "err_up,err_down,g\n" + "".join(f"{x / 20},{0.1 + 0.4 * (x / 20) ** 2},{x % 2}\n" for x in range(2, 18)),
+        (*DEFAULT, "--group", "g"),
+    ),
+    "groups of one": (
+        "err_up,err_down,g\n" + "".join(f"{x / 20},{0.1 + 0.4 * (x / 20) ** 2},{x}\n" for x in range(2, 18)),
         (*DEFAULT, "--group", "g"),
     ),
     "error 0 upstream": ("err_up,err_down\n0,0.1\n0.2,0.12\n0.4,0.2\n0.6,0.3\n0.8,0.5\n0.9,0.61\n", DEFAULT),

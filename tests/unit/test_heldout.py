@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
 from tepui_evaluator.heldout import Curve, Split, score, split_at
 from tepui_evaluator.saturation import fit_power
@@ -31,6 +32,7 @@ def test_split_holds_out_the_better_quarter() -> None:
     [
         (0.1 + 0.6 * X**3, "law"),
         (0.7 * X**0.8, "log_log"),
+        (0.7 * X**0.8, "power"),
         (1.0 / (1.0 + np.exp(-(0.3 + 0.7 * np.log(X / (1.0 - X))))), "logit_linear"),
     ],
 )
@@ -39,9 +41,9 @@ def test_the_model_that_made_the_points_predicts_best(y: np.ndarray, best: str) 
     split = _split(X, y)
     found = score(_law(split), split)
     assert found is not None
-    assert getattr(found, best) == pytest.approx(0.0, abs=1e-6)
+    assert getattr(found, best) == pytest.approx(0.0, abs=1e-5)
     assert (found.fit_n, found.test_n) == (31, 9)
-    if best != "log_log":  # the law contains the power law without floor
+    if best not in ("log_log", "power"):  # the law contains the power law without floor
         assert found.best == best
 
 
@@ -59,6 +61,17 @@ def test_clear_loss_is_told_and_a_narrow_one_is_not() -> None:
     assert won.lost_to is None
 
 
+def test_power_without_floor_is_the_least_squares_one() -> None:
+    """Under noise that is even in error, not in its log, the power baseline equals scipy's least squares fit."""
+    y = 0.7 * X**1.5 + np.random.default_rng(1).normal(0.0, 0.02, X.size).clip(-0.01)
+    split = _split(X, y)
+    (a, b), _ = curve_fit(lambda x, a, b: a * x**b, split.x_fit, split.y_fit, p0=(1.0, 1.0))
+    found = score(_law(split), split)
+    assert found is not None
+    expected = np.sqrt(np.mean((a * split.x_test**b - split.y_test) ** 2))
+    assert found.power == pytest.approx(float(expected), rel=1e-3)
+
+
 def test_nothing_to_predict_or_too_little_to_fit_has_no_score() -> None:
     """All models at one upstream error, or three fitted models, give None."""
     assert score(None, _split(np.full(8, 0.4), X[:8])) is None
@@ -72,5 +85,5 @@ def test_errors_of_zero_do_not_break_the_baselines() -> None:
     split = _split(x, y)
     found = score(_law(split), split)
     assert found is not None
-    scores = (found.law, found.log_log, found.logit_linear, found.mean)
+    scores = (found.law, found.log_log, found.power, found.logit_linear, found.mean)
     assert all(s is not None and np.isfinite(s) for s in scores)
