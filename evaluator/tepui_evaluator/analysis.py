@@ -17,7 +17,15 @@ from tepui_evaluator.report_replay import study_yaml
 from tepui_evaluator.report_view import HEADLINE_LAYER
 from tepui_evaluator.sampled import sampled_errors
 from tepui_evaluator.store import Store
-from tepui_evaluator.study_points import PointRow, groups_of, point_table, points_of, report_points, varied_factors
+from tepui_evaluator.study_points import (
+    PointRow,
+    groups_of,
+    point_table,
+    points_of,
+    report_points,
+    shown,
+    varied_factors,
+)
 from tepui_spec import layout
 from tepui_spec.base import Section
 from tepui_spec.experiment import Experiment
@@ -73,7 +81,7 @@ def fit_points(points: pa.Table, *, confidence: float) -> Fitted:
     laws: list[Law] = []
     bands: list[Band | None] = []
     law_rows: list[LawRow] = []
-    groups = groups_of(points)
+    groups = groups_of(shown(points))
     for (task, shots, layer, protocol), rows in groups.items():
         if layer != HEADLINE_LAYER:
             continue
@@ -141,7 +149,7 @@ def report_data(
         experiment=store.experiment,
         trials=trials,
         curves=tuple(from_table(analysis.curves, CurveRow)),
-        points=report_points(from_table(analysis.points, PointRow), factors or varied_factors(trials)),
+        points=report_points(from_table(shown(analysis.points), PointRow), factors or varied_factors(trials)),
         laws=analysis.fitted.laws,
         bands=analysis.fitted.bands,
         layer_laws=analysis.fitted.layer_laws,

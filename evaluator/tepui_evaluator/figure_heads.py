@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
-from tepui_evaluator.figures import Rows, significant
+from tepui_evaluator.figures import Rows, significant, wrapped
 from tepui_evaluator.head_tradeoff import HeadTradeoff
 from tepui_evaluator.points import FloatArray
 from tepui_evaluator.rank_matrix import UPSTREAM
@@ -42,12 +42,7 @@ def _factor_chart(factor: str, panels: Sequence[str], width: int = 170) -> alt.F
         data=alt.NamedData("heads"),
     ).properties(width=width, height=140)
     facet = alt.Facet("panel:N", title=None, sort=list(panels))
-    chart: alt.FacetChart = (
-        layers.transform_filter(f"datum.factor === '{factor}'")
-        .facet(facet=facet, columns=4, spacing=24)
-        .resolve_scale(y="independent")
-    )
-    return chart
+    return wrapped(layers.transform_filter(f"datum.factor === '{factor}'"), facet, own_y=True)
 
 
 def heads_rows(tradeoffs: Sequence[HeadTradeoff]) -> Rows:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
-from tepui_evaluator.figures import Rows, dashes, significant
+from tepui_evaluator.figures import Rows, dashes, significant, wrapped
 from tepui_evaluator.layer_depth import QUARTERS, by_quarter
 from tepui_evaluator.report_data import EvaluationPoint, ReportData
 from tepui_evaluator.report_view import HEADLINE_LAYER, View, largest_shots
@@ -20,12 +20,12 @@ _POINTS_PER_DEPTH = 40
 _CURVE_POINTS = 31
 
 
-def layer_laws_chart(tasks: Sequence[str], width: int = 230) -> alt.FacetChart:
+def layer_laws_chart(tasks: Sequence[str], width: int = 190) -> alt.FacetChart:
     """Small multiples by task over the dataset `layer_laws`: points and the average law, by depth."""
     x = alt.X("x:Q", title="upstream error", axis=alt.Axis(format="~%", tickCount=4))
     y = alt.Y("y:Q", title="downstream error", axis=alt.Axis(format="~%", tickCount=4))
     names = list(DEPTHS.values())
-    legend = alt.Legend(symbolType="stroke", symbolSize=256)
+    legend = alt.Legend(symbolType="stroke", symbolSize=256, symbolOpacity=1)
     color = alt.Color("depth:N", title=None, sort=names, scale=alt.Scale(domain=names, range="ordinal"), legend=legend)
     dash = alt.StrokeDash("depth:N", title=None, sort=names, scale=dashes(names))
     tooltip = [alt.Tooltip(f"{name}:N") for name in ("trial", "model", "depth")]
@@ -39,7 +39,7 @@ def layer_laws_chart(tasks: Sequence[str], width: int = 230) -> alt.FacetChart:
         line.mark_line(strokeWidth=1.8, clip=True).encode(x=x, y=y, color=color, strokeDash=dash),
         data=alt.NamedData("layer_laws"),
     ).properties(width=width, height=round(width * 0.8))
-    return layers.facet(facet=alt.Facet("task:N", title=None, sort=list(tasks)), columns=3, spacing=24)
+    return wrapped(layers, alt.Facet("task:N", title=None, sort=list(tasks)), own_y=True)
 
 
 def layer_laws_rows(data: ReportData, all_views: Sequence[View]) -> Rows:

@@ -11,7 +11,7 @@ from statistics import fmean
 
 import altair as alt
 
-from tepui_evaluator.figures import Rows, dashes, significant
+from tepui_evaluator.figures import Rows, dashes, significant, wrapped
 from tepui_evaluator.report_data import EvaluationPoint, ReportData
 
 MAX_MODELS = 8
@@ -19,7 +19,7 @@ MAX_MODELS = 8
 
 def layers_chart(models: Sequence[str], tasks: Sequence[str], width: int = 190) -> alt.FacetChart:
     """Small multiples by task over the dataset `layers`: one line a model, from the first block to the head."""
-    chart: alt.FacetChart = (
+    lines = (
         alt.Chart(alt.NamedData("layers"))
         .mark_line(strokeWidth=1.6, point=alt.OverlayMarkDef(size=32))
         .encode(
@@ -44,10 +44,8 @@ def layers_chart(models: Sequence[str], tasks: Sequence[str], width: int = 190) 
             ],
         )
         .properties(width=width, height=170)
-        .facet(facet=alt.Facet("task:N", title=None, sort=list(tasks)), columns=4, spacing=24)
-        .resolve_scale(y="independent")
     )
-    return chart
+    return wrapped(lines, alt.Facet("task:N", title=None, sort=list(tasks)), own_y=True)
 
 
 def layer_rows(data: ReportData) -> Rows:

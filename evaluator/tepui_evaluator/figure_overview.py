@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 
 from tepui_evaluator.figure_law import law_only_datasets, point_rows
-from tepui_evaluator.figures import Rows, family_color, family_shape
+from tepui_evaluator.figures import Rows, family_color, family_shape, wrapped
 from tepui_evaluator.report_view import View
 
 ALL_SHOTS_UP_TO = 8
@@ -40,7 +40,7 @@ def overview_chart(
             column=alt.Column("shots:O", title=None, sort=list(shots), header=alt.Header(labelExpr=_SHOTS_HEADER)),
             spacing=14,
         )
-    return layers.facet(facet=alt.Facet("task:N", title=None, sort=list(tasks)), columns=4, spacing=18)
+    return wrapped(layers, alt.Facet("task:N", title=None, sort=list(tasks)))
 
 
 def overview_datasets(all_views: Sequence[View]) -> dict[str, Rows]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from tepui_evaluator.figures import Rows, dashes, significant
+from tepui_evaluator.figures import Rows, dashes, significant, wrapped
 from tepui_spec.law import Sampled, Spread
 
 LAWS = {"hull": "hull", "all_points": "all points"}
@@ -26,7 +26,8 @@ def sampled_chart(tasks: Sequence[str], width: int = 190) -> alt.FacetChart:
     )
     y = alt.Y("median:Q", title="root mean squared error", axis=alt.Axis(format="~%", tickCount=4))
     laws, measures = list(LAWS.values()), list(_MEASURES.values())
-    color = alt.Color("law:N", title="law of", scale=alt.Scale(domain=laws, range="category"))
+    stroke = alt.Legend(symbolType="stroke", symbolSize=256, symbolOpacity=1)
+    color = alt.Color("law:N", title="law of", scale=alt.Scale(domain=laws, range="category"), legend=stroke)
     tooltip = [
         alt.Tooltip("law:N", title="law of"),
         alt.Tooltip("measure:N"),
@@ -39,21 +40,18 @@ def sampled_chart(tasks: Sequence[str], width: int = 190) -> alt.FacetChart:
     lines = alt.layer(
         predicted.mark_area(opacity=0.14, clip=True).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color),
         alt.Chart()
-        .mark_line(strokeWidth=1.7, clip=True, point=alt.OverlayMarkDef(size=24))
+        .mark_line(style="laws", strokeWidth=1.7, clip=True, point=alt.OverlayMarkDef(size=24))
         .encode(
             x=x,
             y=y,
             color=color,
-            strokeDash=alt.StrokeDash(
-                "measure:N", title=None, scale=dashes(measures), legend=alt.Legend(symbolSize=256)
-            ),
+            strokeDash=alt.StrokeDash("measure:N", title=None, scale=dashes(measures), legend=stroke),
             tooltip=tooltip,
         ),
         data=alt.NamedData("sampled"),
     ).properties(width=width, height=150)
     facet = alt.Facet("task:N", title=None, sort=list(tasks))
-    chart: alt.FacetChart = lines.facet(facet=facet, columns=4, spacing=24).resolve_scale(y="independent")
-    return chart
+    return wrapped(lines, facet, own_y=True)
 
 
 def sampled_rows(sampled: Sequence[Sampled]) -> Rows:

@@ -92,6 +92,7 @@ def _legend(ink: str, soft: str) -> Spec:
         "titleFontWeight": 500,
         "symbolSize": 70,
         "symbolStrokeWidth": 1.6,
+        "symbolBaseStrokeColor": ink,
         "orient": "top",
         "direction": "horizontal",
         "labelLimit": 220,
@@ -119,6 +120,12 @@ def _styles(ink: str, soft: str, accent: str, *, dark: bool) -> Spec:
         "heat-weak": {**text, "color": ink, "fontSize": 12},
         "missing": {**text, "color": soft, "fontSize": 12},
     }
+
+
+def wrapped(panel: Any, facet: alt.Facet, *, columns: int = 4, own_y: bool = False) -> alt.FacetChart:
+    """Small multiples of a chart, `columns` a row, an x axis each, so that an unfinished last row has none too many."""
+    chart: alt.FacetChart = panel.facet(facet=facet, columns=columns, spacing=24).resolve_axis(x="independent")
+    return chart.resolve_scale(y="independent") if own_y else chart
 
 
 def family_color(names: Sequence[str]) -> alt.Color:

@@ -28,6 +28,7 @@ _NOUNS = {
     "headWeightDecay": "the head's weight decay",
     "headLrScale": "the head's learning rate",
 }
+_WORTH_SAYING = 0.1  # by how much a share among the hull's models exceeds that among all
 _NAMES = {"e_ir": "e_IR", "k": "k", "alpha": "alpha"}
 
 
@@ -55,9 +56,7 @@ def scaling_words(tests: Sequence[ScalingTest]) -> list[str]:
         off = [test for test in some if test.p_holm < SIGNIFICANT]
         name = _NOUNS[factor]
         if not off:
-            lines.append(
-                f"At equal upstream error, {name} makes no difference that the data show (p ≥ {_least(some)})."
-            )
+            lines.append(f"At equal upstream error, {name} makes no difference that the data show ({_least(some)}).")
         else:
             lines.append(f"At equal upstream error, {name} still matters on {_where(off)}.")
     return lines
@@ -67,12 +66,13 @@ def _controlled_words(tests: Sequence[ScalingTest]) -> str:
     series = listed([_NOUNS.get(o.series, words(o.series)) for o in tests[0].found.offsets])
     off = [test for test in tests if test.p_holm < SIGNIFICANT]
     if not off:
-        return f"Models scaled by {series} alone fall on one curve as far as the data show (p ≥ {_least(tests)})."
+        return f"Models scaled by {series} alone fall on one curve as far as the data show ({_least(tests)})."
     return f"Models scaled by {series} alone do not fall on one curve on {_where(off)}."
 
 
 def _least(tests: Sequence[ScalingTest]) -> str:
-    return f"{min(test.p_holm for test in tests):.2g}"
+    least = min(test.p_holm for test in tests)
+    return "all p 1" if least == 1.0 else f"smallest p {p_text(least)}"
 
 
 def _where(tests: Sequence[ScalingTest]) -> str:
@@ -166,7 +166,7 @@ def hull_words(found: HullMembers | None) -> str:
     several = sum(n for tasks, n in on_most.items() if tasks > 1)
     text += f", {several} of them on several." if several else "."
     excess = max(found.levels, key=lambda row: row.hull_share - row.share, default=None)
-    if excess is None or excess.hull_share <= excess.share:
+    if excess is None or excess.hull_share - excess.share < _WORTH_SAYING:
         return text
     return (
         f"{text} Most in excess there: {words(excess.factor)} {excess.level}, "

@@ -19,6 +19,7 @@ from tepui_evaluator.report_view import HEADLINE_LAYER
 
 QUARTERS: dict[str, float] = {"depth-25": 0.25, "depth-50": 0.5, "depth-75": 0.75, "depth-100": 1.0}
 """Label and share of the blocks that a feature has passed through."""
+_CONFIDENCE = 1.0 - 0.05 / len(QUARTERS)
 T = TypeVar("T")
 
 
@@ -50,7 +51,8 @@ class LayerProfile:
     best: str
     """The quarter with the smallest mean error."""
     gain: PairedMean
-    """Error of the head's input less that at `best`, over models: positive where an earlier layer is better."""
+    """Error of the head's input less that at `best`, over models: positive where an earlier one is better. The interval
+    holds for all quarters at once (Bonferroni): the best of them was picked."""
 
 
 def layer_profiles(points: Sequence[EvaluationPoint]) -> tuple[LayerProfile, ...]:
@@ -81,5 +83,5 @@ def _profile(task: str, shots: int, points: Sequence[EvaluationPoint]) -> LayerP
             HEADLINE_LAYER: float(at_head_N.mean()),
         },
         best,
-        paired_mean(at_head_N - errors[best], [p.related for p in head]),
+        paired_mean(at_head_N - errors[best], [p.related for p in head], confidence=_CONFIDENCE),
     )

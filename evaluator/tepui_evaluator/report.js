@@ -44,7 +44,7 @@
     } else if (spec.facet) {
       const grid = Boolean(spec.facet.column);
       const count = grid ? radios("shots").length : (spec.columns = columnsFor(width, spec.columns ?? 4));
-      spec.spec.width = Math.max(grid ? 92 : 130, Math.floor((width - 100) / count) - (grid ? 16 : 66));
+      spec.spec.width = Math.min(300, Math.max(grid ? 92 : 130, Math.floor((width - 100) / count) - (grid ? 16 : 66)));
       spec.spec.height = Math.round(spec.spec.width * 0.72);
     }
     return spec;

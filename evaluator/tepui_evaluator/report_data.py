@@ -10,7 +10,7 @@ from tepui_spec.law import Band, ByValue, Law, Sampled
 from tepui_spec.results import CurveRow, TrialRow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EvaluationPoint:
     """One model on one downstream task with one number of shots: the mean over support seeds."""
 

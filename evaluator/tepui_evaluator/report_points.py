@@ -17,7 +17,7 @@ from tepui_evaluator.point_table import Columns, Table, split_points
 from tepui_evaluator.points import Points
 from tepui_evaluator.report_data import EvaluationPoint, Provenance, ReportData, law_grid
 from tepui_evaluator.sampled import sampled_errors
-from tepui_evaluator.study_points import PointRow, report_points, varied_factors
+from tepui_evaluator.study_points import PointRow, report_points, shown, varied_factors
 from tepui_spec.law import Band, ByValue, Law, Sampled
 from tepui_trainer.rows import arrow_schema, from_table
 
@@ -57,7 +57,7 @@ def exported_report(path: Path, *, confidence: float) -> ReportData:
         points = table.cast(schema)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path.name}: {error}") from error
-    fitted, rows = fit_points(points, confidence=confidence), from_table(points, PointRow)
+    fitted, rows = fit_points(points, confidence=confidence), from_table(shown(points), PointRow)
     return ReportData(
         study=path.stem,
         points=report_points(rows, varied_factors(rows)),

@@ -14,6 +14,7 @@ support seeds' part is not known and is left out.
 The upstream error has the binomial part alone, of the same form.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -25,6 +26,7 @@ from pydantic.alias_generators import to_camel
 
 from tepui_evaluator.points import FloatArray, IntArray, Points, make_points, measurement_se
 from tepui_evaluator.report_data import EvaluationPoint
+from tepui_evaluator.report_view import HEADLINE_LAYER
 from tepui_spec.law import ByValue
 from tepui_spec.results import Row, TrialRow
 from tepui_spec.sweep import Factors
@@ -132,6 +134,15 @@ def points_of(rows: Iterable[PointRow]) -> Points:
     )
 
 
+def shown(table: pa.Table) -> pa.Table:
+    """The points (PointRow) that laws and report are made of: of layers before the head's input only those at the
+    largest number of shots of their task."""
+    largest = table.group_by("task", use_threads=False).aggregate([("shots", "max")])
+    joined = table.join(largest, keys="task", join_type="inner", use_threads=False)
+    keep = pc.or_(pc.equal(joined["layer"], HEADLINE_LAYER), pc.equal(joined["shots"], joined["shots_max"]))
+    return joined.filter(keep).select(table.column_names).sort_by([(name, "ascending") for name in PointRow.KEY])
+
+
 def groups_of(table: pa.Table) -> dict[tuple[Any, ...], list[PointRow]]:
     """Rows by GROUP, groups and rows in ascending order."""
     groups: dict[tuple[Any, ...], list[PointRow]] = {}
@@ -168,7 +179,7 @@ def _report_point(row: PointRow, factors: Mapping[str, ByValue]) -> EvaluationPo
         layer=row.layer,
         step=row.step,
         factors=factors,
-        group="/".join(str(getattr(row, name)) for name in SIBLINGS),
+        group=sys.intern("/".join(str(getattr(row, name)) for name in SIBLINGS)),
     )
 
 
