@@ -33,7 +33,7 @@ _RESULTS_HEAD = f"""{NOTE}
 
 Rows are Parquet files in the study's storage, with page checksums; `tepui results` prints and exports them. Errors are
 1 - accuracy, in [0, 1]. Rows say what a trial is and what was measured, never how long it took: the same trial gives
-the same rows on any machine.
+the same rows on any machine. [report.md](report.md) says what the report makes of them.
 """
 
 
@@ -51,7 +51,14 @@ def results_page() -> str:
         lines += [f"One row for each {', '.join(f'`{column}`' for column in row.KEY)}.", ""]
         lines += [*_columns(row), ""]
     lines += ["## Laws", "", _first_paragraph(Law), ""]
-    lines += ["`tepui fit --json` prints these; `laws.parquet` holds them flat, a column for each number.", ""]
+    lines += [
+        "`tepui fit --json` prints these; `laws.parquet` holds them flat, a column for each number, with `layer`:",
+        "",
+    ]
+    lines += [
+        "`pooled` (what the head sees), or `depth-25` to `depth-100`, each model's block at that share of depth.",
+        "",
+    ]
     lines += _columns(Law)
     return "\n".join(lines) + "\n"
 
