@@ -1,7 +1,7 @@
 """What users and clusters do to the operator, on a real API server with simulated nodes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,9 @@ from operators import (
     with_laws,
 )
 from tepui_operator.cluster.api import Api, Json, configured
-from tepui_operator.cluster.loop import OURS
 from tepui_operator.cluster.metrics import Metrics
-from tepui_operator.cluster.paths import JOBS, path
-from tepui_operator.cluster.projection import JobRecord, job_record
+from tepui_operator.cluster.paths import STUDIES, path
+from tepui_operator.cluster.projection import SpecRecord, spec_record
 from tepui_operator.cluster.reflector import Reflection, Reflector
 from tepui_testbed.cluster import Cluster
 from tepui_testbed.waiting import wait_until
@@ -45,11 +44,15 @@ def operator(kwok_cluster: Cluster, kwok_namespace: str, tmp_path: Path) -> Iter
     kwok_cluster.kubectl("delete", "stages", f"{kwok_namespace}-laws")
 
 
+MISSHAPEN = {
+    "name": "tiny",
+    "timm": "vit_tiny_patch16_224",
+    "args": {"patch_size": 8, "embed_dim": 33, "num_heads": 2, "depth": 1},
+}
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "image": ({"pods": {}}, "spec.pods.image: missing: on a cluster give the image"),
-    "path": ({"storage": {"uri": "results"}}, "spec.storage.uri: results: a relative path works on one machine only"),
     "model": ({"sweep": {"grid": {"model": ["vit_tinny"]}}}, "spec.sweep.grid.model[0]: vit_tinny: unknown model"),
-    "recipe": ({"training": {"recipe": "vit-smal"}}, "spec.training.recipe: vit-smal: unknown recipe; did you mean"),
+    "shape": ({"models": [MISSHAPEN]}, "spec.models[0].args: embed_dim 33 is not divisible by num_heads 2"),
 }
 
 
@@ -169,53 +172,33 @@ def test_a_watch_that_is_too_old_lists_anew(
 ) -> None:
     """The API server answers 410, everything is listed again, and the watch goes on from there."""
     monkeypatch.setenv("KUBECONFIG", str(kwok_cluster.kubeconfig))
-    seen: dict[str, JobRecord] = {}
+    seen: dict[tuple[str, str], SpecRecord] = {}
 
     async def main() -> None:
         metrics = Metrics()
         async with OldApi(await configured(), metrics) as api:
             reflection = Reflection(
-                path(JOBS, kwok_namespace),
-                job_record,
-                lambda record: seen.update({record.name: record}),
-                lambda key: seen.__delitem__(key[1]),
-                lambda: {(record.namespace, record.name) for record in seen.values()},
-                OURS,
+                path(STUDIES, kwok_namespace),
+                spec_record,
+                lambda record: seen.update({record.key: record}),
+                seen.__delitem__,
+                lambda: set(seen),
             )
-            reflector = Reflector(api, reflection, metrics)
-            running = asyncio.create_task(reflector.run())
+            running = asyncio.create_task(Reflector(api, reflection, metrics).run())
             async with asyncio.timeout(60):
-                while api.lists < 2:
-                    await asyncio.sleep(0.05)
-                await reflector.synced.wait()
-                await asyncio.to_thread(owned_job, kwok_cluster, kwok_namespace)
-                while "study-0123456789ab-t0" not in seen:
-                    await asyncio.sleep(0.05)
+                await until(lambda: api.lists == 2)
+                await asyncio.to_thread(kwok_cluster.apply, study(kwok_namespace, suspend=True))
+                await until(lambda: (kwok_namespace, "study") in seen)
+                await asyncio.to_thread(kwok_cluster.kubectl, "delete", "exps", "study", "-n", kwok_namespace)
+                await until(lambda: not seen)
             running.cancel()
             page, _ = metrics.page("")
-            assert b'tepui_watch_restarts_total{reason="expired",resource="jobs"} 1.0' in page
+            assert b'tepui_watch_restarts_total{reason="expired",resource="experimentspecs"} 1.0' in page
 
     asyncio.run(main())
 
 
-def owned_job(cluster: Cluster, namespace: str) -> None:
-    """A study and, made by hand, a suspended Job of it."""
-    cluster.apply(study(namespace, suspend=True))
-    owner = cluster.get("exps", "study", "-n", namespace)
-    made = job(namespace, "study-0123456789ab-t0", "true", suspend=True)
-    made["metadata"]["labels"] = {
-        "app.kubernetes.io/managed-by": "tepui",
-        "tepui.dev/stage": "train",
-        "tepui.dev/trial": "0123456789ab",
-        "tepui.dev/attempt": "0",
-    }
-    made["metadata"]["ownerReferences"] = [
-        {
-            "apiVersion": owner["apiVersion"],
-            "kind": owner["kind"],
-            "name": "study",
-            "uid": owner["metadata"]["uid"],
-            "controller": True,
-        }
-    ]
-    cluster.create(made)
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    while not holds():
+        await asyncio.sleep(0.05)
