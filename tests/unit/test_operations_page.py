@@ -176,3 +176,18 @@ def test_times_and_limits_are_the_codes() -> None:
     ):
         assert re.sub(r"\s+", " ", words) in re.sub(r"\s+", " ", PAGE), words
     assert (DEFAULT_TTL_S, SHORTEST_TTL_S) == (86_400, 3600)
+
+
+def test_the_lines_we_own_are_about_as_many_as_the_record_says() -> None:
+    """ADR 5 weighs the loop against a framework by its size: by the same commands, within a seventh."""
+    record = (ROOT / "docs" / "adr" / "0005-a-loop-of-our-own.md").read_text()
+    claims = re.findall(r"`wc -l (operator/tepui_operator/cluster/\S+)`\D+([\d,]+)\s+lines", record)
+    assert len(claims) == 2
+    for pattern, claimed in claims:
+        folder, names = pattern.rsplit("/", 1)
+        found = re.fullmatch(r"\{(.+)\}\.py", names)
+        files = (
+            [ROOT / folder / f"{name}.py" for name in found[1].split(",")] if found else (ROOT / folder).glob("*.py")
+        )
+        lines = sum(len(file.read_text().splitlines()) for file in files)
+        assert abs(lines / int(claimed.replace(",", "")) - 1) < 1 / 7, f"{pattern}: {lines}"
