@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ KIND = "experimentspecs.tepui.dev"
 
 
 @pytest.fixture(scope="module")
-def cluster(kwok_cluster: Cluster) -> Iterator[Cluster]:
+def cluster(kwok_cluster: Cluster) -> Cluster:
     """With the definition that `tepui crd` prints."""
     printed = subprocess.run(
         [sys.executable, "-m", "tepui_spec.cli", "crd"], capture_output=True, text=True, check=True
@@ -38,8 +37,7 @@ def cluster(kwok_cluster: Cluster) -> Iterator[Cluster]:
     kwok_cluster.kubectl("apply", "-f", "-", stdin=printed.stdout)
     kwok_cluster.wait("condition=Established", f"crd/{KIND}")
     wait_until(lambda: kwok_cluster.kubectl_result("explain", "exps").returncode == 0, "the schema is published", 60)
-    yield kwok_cluster
-    kwok_cluster.kubectl("delete", f"crd/{KIND}")
+    return kwok_cluster
 
 
 @pytest.fixture
