@@ -1,9 +1,9 @@
 """What the kubelet and Prometheus ask the operator: /healthz, /readyz and /metrics.
 
-Alive: every watch is heard of, and no worker stands still; a process that is not is started anew. A watch that the API
-server refuses is heard of all the same: starting anew would not help it. Ready: the caches hold what the cluster holds,
-in the replica that waits for the lease too. The server shares the event loop with all the rest, so a loop that is
-blocked does not answer, and that is an answer.
+Alive: every watch is heard of, and no worker stands still; a process that is not is started anew. A watch that is
+refused, or tried in vain, is alive: starting anew would not help it, and back-off would delay what comes after. Ready:
+the caches hold what the cluster holds, in the replica that waits for the lease too. The server shares the event loop
+with all the rest, so a loop that is blocked does not answer, and that is an answer.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

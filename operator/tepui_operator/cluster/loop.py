@@ -62,6 +62,10 @@ class Operator:
         """By what is watched, seconds since anything was heard of it."""
         return {reflector.name: reflector.age_s for reflector in self._reflectors}
 
+    def watch_idle_s(self) -> Mapping[str, float]:
+        """The same, where a try that was not answered counts too."""
+        return {reflector.name: reflector.idle_s for reflector in self._reflectors}
+
     def busy_s(self) -> Mapping[str, float]:
         """By study that a worker is at work on, for how many seconds."""
         return {"/".join(key): busy_s for key, busy_s in self._queue.busy_s().items()}

@@ -62,7 +62,7 @@ class Reflector(Generic[Record]):
         self._api, self._of, self._metrics = api, reflection, metrics
         self._resource = reflection.path.rsplit("/", 1)[-1]
         self._version: str | None = None
-        self._heard_at = time.monotonic()
+        self._heard_at = self._tried_at = time.monotonic()
         self._failures = 0
         self.synced = asyncio.Event()
         """Set once everything was listed."""
@@ -78,6 +78,11 @@ class Reflector(Generic[Record]):
     def age_s(self) -> float:
         """Seconds since anything was heard of it, a bookmark or a refusal too."""
         return time.monotonic() - self._heard_at
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since anything came of it, were it only that nobody answers."""
+        return time.monotonic() - max(self._heard_at, self._tried_at)
 
     async def run(self) -> None:
         """For ever."""
@@ -148,6 +153,7 @@ class Reflector(Generic[Record]):
 
     async def _pause(self, error: Exception) -> None:
         self._metrics.watch_restarted(self._resource, "failed")
+        self._tried_at = time.monotonic()
         limit = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures, 20))
         self._failures += 1
         if str(error) != self.trouble:

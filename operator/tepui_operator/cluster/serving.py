@@ -104,7 +104,7 @@ def _own_namespace() -> str:
 
 
 async def _serve_pages(stack: AsyncExitStack, operator: Operator, metrics: Metrics, options: Options) -> None:
-    alive = {"watches": silent(operator.watch_ages_s), "workers": stuck(operator.busy_s)}
+    alive = {"watches": silent(operator.watch_idle_s), "workers": stuck(operator.busy_s)}
     pages: dict[int, dict[str, Page]] = {}
     if options.metrics_port is not None:
         pages.setdefault(options.metrics_port, {})["/metrics"] = metrics_page(metrics.page)
