@@ -24,10 +24,9 @@ def build(names: Iterable[str] = (*PROGRAMS, *ASSETS), tell: Callable[[str], Non
     unknown name, RuntimeError with what the compiler said if one cannot be built.
     """
     places = {name: place_of(name) for name in _known(names)}
-    if not all(place.exists() for place in places.values()):
-        with exclusive("build"):
-            missing = [name for name, place in places.items() if not place.exists()]
-            _build_each(missing, tell)
+    missing = [name for name, place in places.items() if not place.exists()]
+    if missing:
+        _build_each(missing, tell)
     _link_all()
     return places
 
@@ -50,26 +49,36 @@ def _known(names: Iterable[str]) -> list[str]:
 
 
 def _build_each(missing: list[str], tell: Callable[[str], None]) -> None:
-    """Build in order; Go's own caches are private, since they grow to 9 GB, and go when all is built."""
-    if not missing:
-        return
-    go = go_command()
+    """Build in order; Go's own caches are private, since they grow to 9 GB, and go when all is built.
+
+    The lock is for one program at a time: who misses only one does not wait for all that another misses.
+    """
+    with exclusive("toolchain"):
+        go = go_command()
     environment = _go_environment(cache() / "go-build", cache() / "go-modules")
     for name in missing:
-        began = time.monotonic()
-        place = place_of(name)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = place.with_name(f".{name}.unfinished")
-        if name in ASSETS:
-            _copy_asset(go, FAMILY_OF[name], name, unfinished, environment)
-        else:
-            _compile(go, FAMILY_OF[name], name, unfinished, environment)
-        unfinished.rename(place)
-        _link_all()
-        tell(f"{name:<24} {time.monotonic() - began:>6.0f} s {_size_mib(place):>6.1f} MiB")
-    subprocess.run([go, "clean", "-cache", "-modcache"], env=environment, check=True)
-    for folder in (environment["GOCACHE"], environment["GOMODCACHE"]):
-        shutil.rmtree(folder, ignore_errors=True)
+        with exclusive("build"):
+            if not place_of(name).exists():
+                tell(_build_one(go, name, environment))
+    with exclusive("build"):
+        subprocess.run([go, "clean", "-cache", "-modcache"], env=environment, check=True)
+        for folder in (environment["GOCACHE"], environment["GOMODCACHE"]):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _build_one(go: Path, name: str, environment: dict[str, str]) -> str:
+    """Build a program or fetch an asset; returns a line with its seconds and MiB."""
+    began = time.monotonic()
+    place = place_of(name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_name(f".{name}.unfinished")
+    if name in ASSETS:
+        _copy_asset(go, FAMILY_OF[name], name, unfinished, environment)
+    else:
+        _compile(go, FAMILY_OF[name], name, unfinished, environment)
+    unfinished.rename(place)
+    _link_all()
+    return f"{name:<24} {time.monotonic() - began:>6.0f} s {_size_mib(place):>6.1f} MiB"
 
 
 def _compile(go: Path, family: Family, name: str, target: Path, environment: dict[str, str]) -> None:
