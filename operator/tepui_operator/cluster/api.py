@@ -31,6 +31,9 @@ READ_TIMEOUT_S = 60.0
 SILENCE_S = 150.0
 """A watch is sent a bookmark about once a minute: after two and a half minutes without a byte it is dead."""
 PAGE = 500
+IDLE_S = 75.0
+"""A connection waits this long for the next request: a new one costs a TLS handshake. API servers keep it for 90 s."""
+READ_BUFFER = 2**21
 
 
 async def configured() -> Configuration:
@@ -57,8 +60,6 @@ class Api:
     """
 
     def __init__(self, configuration: Configuration, metrics: Metrics, *, write_timeout_s: float = 30.0) -> None:
-        # Proxies come from the kubeconfig: asking the environment costs two trips to a thread for every request.
-        configuration.client_session_kwargs = {"trust_env": False}
         self._configuration = configuration
         self._metrics = metrics
         self._write_timeout_s = write_timeout_s
@@ -66,6 +67,10 @@ class Api:
 
     async def __aenter__(self) -> Self:
         self._client = ApiClient(self._configuration)
+        rest = self._client.rest_client
+        connector = aiohttp.TCPConnector(ssl=rest.ssl_context, limit=0, keepalive_timeout=IDLE_S)
+        # Not `trust_env`: proxies are the kubeconfig's, and the environment is asked in a thread, twice a request.
+        rest.pool_manager = aiohttp.ClientSession(connector=connector, read_bufsize=READ_BUFFER)
         return self
 
     async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -7,6 +7,7 @@ to look at gives None.
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from sys import intern
 from typing import Any, Literal
 
@@ -114,7 +115,7 @@ def job_record(raw: Json) -> JobRecord | None:
     if owner is None or stage is None or not attempt.isdecimal() or (trial is None) != (stage == "analyse"):
         return None
     end, reason, since = _end(status)
-    analysis = _annotation(annotations, ANNOTATION_ANALYSIS) if stage == "analyse" else {}
+    analysis = _parsed(_text(annotations.get(ANNOTATION_ANALYSIS))) if stage == "analyse" else {}
     return JobRecord(
         namespace=intern(_text(metadata.get("namespace"))),
         name=_text(metadata.get("name")),
@@ -223,18 +224,23 @@ def _condition(status: Json, kind: str, value: str) -> Json:
 
 
 def _history(annotations: Json) -> History:
-    if ANNOTATION_HISTORY not in annotations:
-        return NO_HISTORY
-    told = _annotation(annotations, ANNOTATION_HISTORY)
+    text = annotations.get(ANNOTATION_HISTORY)
+    return NO_HISTORY if text is None else _parsed_history(_text(text))
+
+
+@lru_cache(maxsize=4096)
+def _parsed_history(text: str) -> History:
+    """Each Job comes by half a dozen times before it has ended."""
+    told = _parsed(text)
     known = set(Outcome)
     ends = {Outcome(end): _count(n) for end, n in _map(told.get("ends")).items() if end in known}
     hours = told.get("hours")
     return History(ends, min(float(hours), 1e12) if isinstance(hours, int | float) and hours > 0 else 0.0)
 
 
-def _annotation(annotations: Json, name: str) -> Json:
+def _parsed(text: str) -> Json:
     try:
-        return _map(json.loads(_text(annotations.get(name))))
+        return _map(json.loads(text))
     except (ValueError, RecursionError):
         return {}
 
