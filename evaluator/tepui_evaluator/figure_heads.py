@@ -41,8 +41,7 @@ def _factor_chart(factor: str, panels: Sequence[str], width: int = 170) -> alt.F
         mean.transform_filter("datum.best").mark_point(style="best", filled=False, size=190).encode(x=x, y=y),
         data=alt.NamedData("heads"),
     ).properties(width=width, height=140)
-    facet = alt.Facet("panel:N", title=None, sort=list(panels))
-    return wrapped(layers.transform_filter(f"datum.factor === '{factor}'"), facet, own_y=True)
+    return wrapped(layers.transform_filter(f"datum.factor === '{factor}'"), "panel", panels, own_y=True)
 
 
 def heads_rows(tradeoffs: Sequence[HeadTradeoff]) -> Rows:

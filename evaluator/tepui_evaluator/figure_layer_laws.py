@@ -39,7 +39,7 @@ def layer_laws_chart(tasks: Sequence[str], width: int = 190) -> alt.FacetChart:
         line.mark_line(strokeWidth=1.8, clip=True).encode(x=x, y=y, color=color, strokeDash=dash),
         data=alt.NamedData("layer_laws"),
     ).properties(width=width, height=round(width * 0.8))
-    return wrapped(layers, alt.Facet("task:N", title=None, sort=list(tasks)), own_y=True)
+    return wrapped(layers, "task", tasks, own_y=True)
 
 
 def layer_laws_rows(data: ReportData, all_views: Sequence[View]) -> Rows:

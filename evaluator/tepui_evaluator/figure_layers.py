@@ -45,7 +45,7 @@ def layers_chart(models: Sequence[str], tasks: Sequence[str], width: int = 190) 
         )
         .properties(width=width, height=170)
     )
-    return wrapped(lines, alt.Facet("task:N", title=None, sort=list(tasks)), own_y=True)
+    return wrapped(lines, "task", tasks, own_y=True)
 
 
 def layer_rows(data: ReportData) -> Rows:

@@ -40,7 +40,7 @@ def overview_chart(
             column=alt.Column("shots:O", title=None, sort=list(shots), header=alt.Header(labelExpr=_SHOTS_HEADER)),
             spacing=14,
         )
-    return wrapped(layers, alt.Facet("task:N", title=None, sort=list(tasks)))
+    return wrapped(layers, "task", tasks)
 
 
 def overview_datasets(all_views: Sequence[View]) -> dict[str, Rows]:

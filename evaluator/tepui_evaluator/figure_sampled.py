@@ -50,8 +50,7 @@ def sampled_chart(tasks: Sequence[str], width: int = 190) -> alt.FacetChart:
         ),
         data=alt.NamedData("sampled"),
     ).properties(width=width, height=150)
-    facet = alt.Facet("task:N", title=None, sort=list(tasks))
-    return wrapped(lines, facet, own_y=True)
+    return wrapped(lines, "task", tasks, own_y=True)
 
 
 def sampled_rows(sampled: Sequence[Sampled]) -> Rows:

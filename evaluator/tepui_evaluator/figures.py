@@ -26,6 +26,7 @@ _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [10, 4], [1, 3], [6, 2,
 
 
 _FAMILIES_A_ROW = 6
+_PANELS_A_ROW = 4
 
 
 def theme(*, dark: bool) -> Spec:
@@ -122,9 +123,13 @@ def _styles(ink: str, soft: str, accent: str, *, dark: bool) -> Spec:
     }
 
 
-def wrapped(panel: Any, facet: alt.Facet, *, columns: int = 4, own_y: bool = False) -> alt.FacetChart:
-    """Small multiples of a chart, `columns` a row, an x axis each, so that an unfinished last row has none too many."""
-    chart: alt.FacetChart = panel.facet(facet=facet, columns=columns, spacing=24).resolve_axis(x="independent")
+def wrapped(panel: Any, field: str, names: Sequence[str], *, own_y: bool = False) -> alt.FacetChart:
+    """Small multiples of a chart by a field's values, in rows as even as can be; an x axis each, so that an unfinished
+    last row has none too many."""
+    rows = -(-len(names) // _PANELS_A_ROW)
+    facet = alt.Facet(f"{field}:N", title=None, sort=list(names))
+    chart: alt.FacetChart = panel.facet(facet=facet, columns=-(-len(names) // max(1, rows)), spacing=24)
+    chart = chart.resolve_axis(x="independent")
     return chart.resolve_scale(y="independent") if own_y else chart
 
 
