@@ -127,7 +127,7 @@ class NodeFiles:
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "imageGCHighThresholdPercent": 100,
             "nodeLeaseDurationSeconds": _LEASE_S,
-            "registerWithTaints": [],
+            "syncFrequency": "5s",  # how soon a changed Secret is seen in a volume: Kueue waits for its certificate
         }
 
     def _kube_proxy(self, credentials: Credentials) -> dict[str, Any]:
