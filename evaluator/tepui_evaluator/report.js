@@ -54,14 +54,15 @@
       ...spec.config.legend, columns: 2, layout: { top: { direction: "vertical", margin: 6 } } } };
     return spec;
   };
-  // the mouse passes through what lies on top of the points: laws, band, labels
-  const THROUGH = new Set(["line", "area", "rule", "rect", "text"]);
-  const passive = (marks) => marks.forEach((mark) => {
-    if (mark.marks) passive(mark.marks);
-    else if (THROUGH.has(mark.type)) mark.interactive = false;
+  // the mouse passes through what lies on top of the points (laws, band, labels) and through the numbers of a heat map
+  const THROUGH = ["line", "area", "rule", "rect", "text"];
+  const passive = (marks, kinds) => marks.forEach((mark) => {
+    if (mark.marks) passive(mark.marks, kinds);
+    else if (kinds.includes(mark.type)) mark.interactive = false;
   });
   const patch = (name) => (compiled) => {
-    if (["law", "scaling", "overview", "layer_laws"].includes(name)) passive(compiled.marks);
+    if (["law", "scaling", "overview", "layer_laws"].includes(name)) passive(compiled.marks, THROUGH);
+    if (["spearman", "ranks"].includes(name)) passive(compiled.marks, ["text"]);
     return compiled;
   };
   async function draw(element) {

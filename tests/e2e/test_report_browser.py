@@ -61,12 +61,12 @@ def _keep(page: Page, name: str) -> None:
         page.screenshot(Path(SCREENSHOTS) / f"{name}.png")
 
 
-def _free_point(page: Page, chart: str) -> tuple[float, float]:
-    """The middle, in the window, of a drawn model that nothing covers."""
+def _free_point(page: Page, chart: str, mark: str = "symbol") -> tuple[float, float]:
+    """The middle, in the window, of a drawn model (or another mark) that nothing covers."""
     return tuple(
         page.evaluate(
             f"""(() => {{
-              const marks = [...document.querySelectorAll('[data-chart={chart}] .mark-symbol.role-mark path')];
+              const marks = [...document.querySelectorAll('[data-chart={chart}] .mark-{mark}.role-mark path')];
               marks[0].scrollIntoView({{block: 'center', behavior: 'instant'}});
               for (const mark of marks) {{
                 const box = mark.getBoundingClientRect();
@@ -113,6 +113,26 @@ def test_hover_shows_the_trial(page: Page, data: ReportData) -> None:
     assert "±" in text
     assert page.console == []
     _keep(page, "report-hover")
+
+
+@pytest.mark.parametrize(
+    ("chart", "mark", "words"),
+    [
+        ("spearman", "rect", "rank correlation"),
+        ("ranks", "rect", "against"),
+        ("layers", "symbol", "mean error"),
+        ("layer_laws", "symbol", "trial"),
+        ("heads", "symbol", "mean error"),
+        ("sampled", "symbol", "models sampled"),
+        ("shots", "symbol", "shots"),
+        ("curves", "symbol", "trial"),
+    ],
+)
+def test_every_figure_answers_the_mouse(page: Page, chart: str, mark: str, words: str) -> None:
+    """The mouse over a mark of any figure says what it is."""
+    page.mouse(*_free_point(page, chart, mark))
+    page.wait_for(TOOLTIP)
+    assert words in page.evaluate(f"{TOOLTIP}.innerText")
 
 
 def test_click_chooses_the_trial_to_replay(page: Page, data: ReportData) -> None:
