@@ -35,10 +35,12 @@ MASTER_PORT = 29500
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The object that all children belong to and go with."""
+    """The object that a child belongs to and goes with: the study, or for a gang's Service its Job."""
 
     name: str
     uid: str
+    api_version: str = API_VERSION
+    kind: str = KIND
 
 
 def objects(study: Study, child: Child, site: Site, owner: Owner | None = None) -> tuple[Manifest, ...]:
@@ -46,7 +48,7 @@ def objects(study: Study, child: Child, site: Site, owner: Owner | None = None) 
     asked = resources(study.experiment.spec.pods, child.stage)
     task = task_text(study, child, site)
     before = () if fits_variable(task) else (_config_map(study, child, task, owner),)
-    services = (_service(study, child, owner),) if asked.pods > 1 else ()
+    services = (service(study, child, owner),) if asked.pods > 1 else ()
     return (*before, *services, _job(study, child, task, owner))
 
 
@@ -109,8 +111,8 @@ def _metadata(study: Study, child: Child, owner: Owner | None) -> Manifest:
 
 def _owner_reference(owner: Owner) -> Manifest:
     return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
+        "apiVersion": owner.api_version,
+        "kind": owner.kind,
         "name": owner.name,
         "uid": owner.uid,
         "controller": True,
@@ -162,7 +164,7 @@ def _config_map(study: Study, child: Child, task: str, owner: Owner | None) -> M
     }
 
 
-def _service(study: Study, child: Child, owner: Owner | None) -> Manifest:
+def service(study: Study, child: Child, owner: Owner | None) -> Manifest:
     """Names for the pods of a gang, known before they are ready: they wait for each other."""
     metadata = _metadata(study, child, owner)
     metadata.pop("annotations", None)

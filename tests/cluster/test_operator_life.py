@@ -166,13 +166,15 @@ def test_edits_are_picked_up_at_once(kwok_cluster: Cluster, kwok_namespace: str,
 
 @pytest.mark.usefixtures("operator")
 def test_a_gang_has_its_service_and_is_one_job(kwok_cluster: Cluster, kwok_namespace: str) -> None:
-    """Two nodes a trial: an Indexed Job of two pods and a headless Service of its name, both the study's."""
+    """Two nodes a trial: an Indexed Job of two pods and a headless Service of its name, which goes with the Job."""
     kwok_cluster.apply(study(kwok_namespace, trials=2, pods={**study(kwok_namespace)["spec"]["pods"], "nodes": 2}))
     kwok_cluster.wait(COMPLETE, "exps/study", "-n", kwok_namespace)
     training = [name for name in jobs_of(kwok_cluster, kwok_namespace) if name.endswith("-t0")]
     services = kwok_cluster.get("services", "-n", kwok_namespace)["items"]
     assert sorted(service["metadata"]["name"] for service in services) == sorted(training)
     assert all(service["spec"]["clusterIP"] == "None" for service in services)
+    kwok_cluster.kubectl("delete", "job", training[0], "-n", kwok_namespace)
+    wait_until(lambda: len(kwok_cluster.get("services", "-n", kwok_namespace)["items"]) == 1, "the Service stays", 60)
 
 
 @pytest.mark.usefixtures("operator")

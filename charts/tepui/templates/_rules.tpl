@@ -13,7 +13,7 @@
   resources: [pods]
   verbs: [list]
 - apiGroups: [""]
-  resources: [services]
+  resources: [services, configmaps]
   verbs: [get, create]
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -1,4 +1,4 @@
-"""The side effects of a plan on a study's children: create, suspend, resume. Each may be done twice.
+"""The side effects of a plan on a study's children: create, serve, suspend, resume. Each may be done twice.
 
 A child is ours if its controller is our ExperimentSpec by UID; one of our name that is another's is never touched.
 """
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from tepui_operator.child import Child
 from tepui_operator.cluster.api import Json
-from tepui_operator.cluster.errors import ApiError, ConflictError
+from tepui_operator.cluster.errors import ApiError, ConflictError, ForbiddenError, NotFoundError
 from tepui_operator.cluster.paths import JOBS, WORKLOADS, path, resource_of
 from tepui_operator.cluster.projection import JobRecord, SpecRecord, job_record
 from tepui_operator.cluster.trouble import Trouble
 from tepui_operator.cluster.writer import Writer
-from tepui_operator.manifests import Owner, objects
+from tepui_operator.manifests import Owner, objects, service
 from tepui_operator.payloads import Site
 from tepui_operator.study import Study
 from tepui_spec.errors import TransientError
@@ -63,24 +63,36 @@ async def create(writer: Writer, study: Study, children: Sequence[Child], site: 
 async def _create(writer: Writer, study: Study, child: Child, site: Site, owner: SpecRecord) -> JobRecord:
     made: Json = {}
     for manifest in objects(study, child, site, Owner(owner.name, owner.uid)):
-        made = await _create_object(writer, manifest, owner)
+        if manifest["kind"] != "Service":
+            made = await _create_object(writer, manifest, owner.namespace, owner.uid)
     record = job_record(made)
     assert record is not None and record.owner == owner.uid  # noqa: PT018  it was made, or found, as ours
     return record
 
 
-async def _create_object(writer: Writer, manifest: Json, owner: SpecRecord) -> Json:
+async def serve(writer: Writer, study: Study, job: JobRecord) -> None:
+    """Names for the pods of a gang. They go with its Job, so they come after it: pods look for each other for minutes.
+
+    Raises ForeignError where a Service of that name is another's.
+    """
+    assert job.trial is not None  # an analysis is one pod
+    child = Child(study.name, job.stage, study.by_hash[job.trial], job.attempt)
+    manifest = service(study, child, Owner(job.name, job.uid, "batch/v1", "Job"))
+    await _create_object(writer, manifest, job.namespace, job.uid)
+
+
+async def _create_object(writer: Writer, manifest: Json, namespace: str, owner_uid: str) -> Json:
     """The object as created, or as it was found where it is ours already."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     resource = resource_of(kind)
     try:
-        return await writer.create(path(resource, owner.namespace), manifest)
+        return await writer.create(path(resource, namespace), manifest)
     except ConflictError as conflict:
-        found = await writer.api.get(path(resource, owner.namespace, name))
-        if found is None:
-            raise TransientError(f"{kind} {name} was being deleted") from conflict
+        found = await writer.api.get(path(resource, namespace, name))
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            raise TransientError(f"{kind} {name} is being deleted") from conflict
         references = found["metadata"].get("ownerReferences", [])
-        if any(reference["uid"] == owner.uid and reference.get("controller") for reference in references):
+        if any(reference["uid"] == owner_uid and reference.get("controller") for reference in references):
             return found
         raise ForeignError(
             f"{kind} {name} exists and is not of this study: it is left alone; delete or rename it"
@@ -103,7 +115,27 @@ async def _suspend(writer: Writer, job: JobRecord, suspended: bool) -> None:
 
 async def _set_active(writer: Writer, jobs: Sequence[JobRecord], *, active: bool) -> None:
     selector = f"{_JOB_UID} in ({','.join(job.uid for job in jobs)})"
-    found = await writer.api.items(path(WORKLOADS, jobs[0].namespace), labelSelector=selector)
+    try:
+        found = await writer.api.items(path(WORKLOADS, jobs[0].namespace), labelSelector=selector)
+    except NotFoundError:  # a queue is named and there is no Kueue: nothing starts them anyway
+        return
     changed = [w["metadata"]["name"] for w in found if w.get("spec", {}).get("active", True) is not active]
     patches = (writer.patch(path(WORKLOADS, jobs[0].namespace, name), {"spec": {"active": active}}) for name in changed)
     await asyncio.gather(*patches)
+
+
+async def why_queued(writer: Writer, job: JobRecord) -> Trouble | None:
+    """Why a Job that waits in its queue will wait for ever; None where it only waits for its turn."""
+    try:
+        found = await writer.api.items(path(WORKLOADS, job.namespace), labelSelector=f"{_JOB_UID}={job.uid}")
+    except NotFoundError:
+        return Trouble("NoKueue", "spec.pods.queue names a queue, and this cluster has no Kueue: leave it out")
+    except ForbiddenError:  # the chart's kueue.enabled is false
+        return Trouble(
+            "NoKueue", "spec.pods.queue names a queue, and this operator is installed without Kueue's rights"
+        )
+    for workload in found:
+        for condition in workload.get("status", {}).get("conditions", []):
+            if condition.get("type") == "QuotaReserved" and condition.get("reason") == "Inadmissible":
+                return Trouble("Inadmissible", f"Job {job.name} is not admitted: {condition.get('message', '')}")
+    return None

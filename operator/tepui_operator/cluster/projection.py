@@ -51,6 +51,7 @@ class JobRecord:
     covers: int = 0
     queued: bool = False
     suspended: bool = False
+    created_at: float | None = None
     started_at: float | None = None
     ended_at: float | None = None
     end: Literal["Complete", "Failed"] | None = None
@@ -63,6 +64,11 @@ class JobRecord:
     """When its pods were first seen ready, by this process: `started_at` counts from when they were wanted."""
     held_s: float = 0.0
     """How long its pods held resources before it was last suspended, as far as this process saw it."""
+
+    @property
+    def waiting_since(self) -> float:
+        """Since when it may have pods, or a place in its queue."""
+        return self.started_at or self.created_at or 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,7 @@ def job_record(raw: Json) -> JobRecord | None:
         covers=_count(analysis.get("covers")),
         queued=LABEL_QUEUE in labels,
         suspended=spec.get("suspend") is True,
+        created_at=_time(metadata.get("creationTimestamp")),
         started_at=_time(status.get("startTime")),
         ended_at=(_time(status.get("completionTime")) or since) if end is not None else None,
         end=end,

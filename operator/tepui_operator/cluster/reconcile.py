@@ -127,13 +127,14 @@ class Reconciler:
         made = plan(state.study, observed, self.now())
         rest_s = min(LONGEST_REST_S, DUTY * (time.perf_counter() - began))
         created = await self._create(state, record, made, observed)
+        foreign = await self._serve(state, (*jobs, *created.jobs))
         await self._suspend_and_resume(made, jobs)
         if created.later is not None:
             raise created.later
         if len(made.create) > CREATES_AT_ONCE:
             return Looked(again_s=0.0)
         self.store.let_go(record.uid, state.take(made, jobs))
-        state.trouble = created.trouble or trouble
+        state.trouble = created.trouble or foreign or trouble
         state.sums = with_trouble(state.sums, state.trouble, self.now())
         again_s = await self._say(state, record, made)
         if made.finished:
@@ -157,14 +158,16 @@ class Reconciler:
 
     async def _waiting(self, state: StudyState, jobs: Sequence[JobRecord]) -> Trouble | None:
         """Why pods do not begin, asked now and then for one Job that has waited long enough."""
-        began = self.now() - PATIENCE_S
-        late = (job for job in jobs if job.waiting and not job.suspended and (job.started_at or began) < began)
-        job = min(late, key=lambda job: job.started_at or 0.0, default=None)
-        if job is None:
+        before = self.now() - PATIENCE_S
+        late = [job for job in jobs if job.waiting and job.waiting_since < before and (job.queued or not job.suspended)]
+        if not late:
             return None
         if self.clock() < state.waiting_checked_at + TROUBLE_AGAIN_S:
             return state.trouble
         state.waiting_checked_at = self.clock()
+        job = min(late, key=lambda job: (job.suspended, job.waiting_since))
+        if job.suspended:
+            return await children.why_queued(self.writer, job)
         return why_waiting(job.name, await self._pods_of([job]))
 
     async def _create(self, state: StudyState, record: SpecRecord, made: Plan, observed: Observed) -> children.Created:
@@ -178,6 +181,22 @@ class Reconciler:
             if job.trial in ended:
                 self.metrics.followed(job.stage, max(0.0, now - ended[job.trial]))
         return created
+
+    async def _serve(self, state: StudyState, jobs: Sequence[JobRecord]) -> Trouble | None:
+        """See to it that every gang has its Service."""
+        assert state.study is not None  # the caller's case
+        if state.study.experiment.spec.pods.nodes == 1:
+            return None
+        state.served &= {job.uid for job in jobs}
+        trouble = None
+        for job in jobs:
+            if job.stage == "train" and job.end is None and job.uid not in state.served:
+                try:
+                    await children.serve(self.writer, state.study, job)
+                    state.served.add(job.uid)
+                except children.ForeignError as error:
+                    trouble = Trouble("NameTaken", str(error))
+        return trouble
 
     async def _suspend_and_resume(self, made: Plan, jobs: Sequence[JobRecord]) -> None:
         for names, suspended in ((made.suspend, True), (made.resume, False)):

@@ -29,6 +29,8 @@ Key = tuple[str, str]
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
+SHORTEST_WATCH_S = 1.0
+"""A server that ends watches sooner than this is given time: it goes down, or comes up."""
 WATCH_S = (240, 480)
 """A watch is ended by the server after some seconds between these two."""
 
@@ -90,8 +92,11 @@ class Reflector(Generic[Record]):
             try:
                 if self._version is None:
                     await self._list()
+                began = time.monotonic()
                 await self._watch(self._version or "")
                 self._metrics.watch_restarted(self._resource, "closed")
+                if time.monotonic() < began + SHORTEST_WATCH_S:
+                    await asyncio.sleep(SHORTEST_WATCH_S * random.uniform(0.5, 1.5))
             except GoneError:
                 self._version = None
                 self._heard()

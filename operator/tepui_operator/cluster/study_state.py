@@ -35,6 +35,8 @@ class StudyState:
     """When a status that is worth no hurry is to be written; by the queue's clock, as `written_at`."""
     waiting_checked_at: float = float("-inf")
     retries_told: int = 0
+    served: set[str] = field(default_factory=set)
+    """UIDs of gangs' Jobs that have their Service."""
     _pods: dict[str, tuple[PodRecord, ...]] = field(default_factory=dict)
     """Pods that ended, of Jobs that need them to be told, by the Job's UID."""
     _seen: dict[str, tuple[JobRecord, ObservedJob]] = field(default_factory=dict)
