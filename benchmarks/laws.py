@@ -48,7 +48,7 @@ def main() -> None:
     wall = time.perf_counter() - begin
     print(
         f"{args.laws} groups of {args.models} models, {args.processes} processes: {wall:.1f} s wall, "
-        f"CPU per group median {np.median(cpu):.2f} s, largest {max(cpu):.2f} s"
+        f"{sum(cpu):.1f} s of CPU, per group median {np.median(cpu):.2f} s, largest {max(cpu):.2f} s"
     )
 
 
