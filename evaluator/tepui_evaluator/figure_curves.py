@@ -54,7 +54,7 @@ def curve_rows(data: ReportData) -> Rows:
     for row in data.curves:
         if row.metric == METRIC and row.examples_seen > 0:
             curves[row.trial].append((row.examples_seen, row.value))
-    settings = {p.trial: setting(p.factors) for p in data.points}
+    factors = {p.trial: p.factors for p in data.points}
     trials = sorted((t for t in data.trials if t.trial in curves), key=lambda t: t.upstream_error)
     step = max(1, -(-len(trials) // MAX_LINES))
     return [
@@ -62,7 +62,7 @@ def curve_rows(data: ReportData) -> Rows:
             "trial": t.trial,
             "model": t.model,
             "family": t.family,
-            "setting": settings.get(t.trial, ""),
+            "setting": setting(factors.get(t.trial, {})),
             "seen": seen,
             "error": significant(error),
         }

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from tepui_evaluator.report_data import ReportData
@@ -174,13 +175,22 @@ def headline(verdicts: Sequence[Verdict]) -> str:
 
 
 def answers(all_views: Sequence[View]) -> tuple[Verdict, ...]:
-    """One verdict a task, at its largest number of shots: what the opening words are about."""
+    """One verdict a task, at its largest number of shots, the most useful first: what the opening words are about."""
     largest: dict[str, View] = {}
     for view in all_views:
         if view.points or view.laws:
             largest[view.task] = max(view, largest.get(view.task, view), key=lambda v: v.shots)
     order = {"room": 0, "maybe": 1, "near": 2, "unknown": 3}
-    return tuple(sorted(map(verdict, largest.values()), key=lambda v: order[v.outlook]))
+    said = [(verdict(view), _sure_gain(view)) for view in largest.values()]
+    return tuple(told for told, gain in sorted(said, key=lambda pair: (order[pair[0].outlook], -pair[1])))
+
+
+def _sure_gain(view: View) -> float:
+    """By how much the best error so far exceeds the upper end of e_IR's interval, at least 0."""
+    law, best = view.headline, view.best
+    if law is None or best is None or law.interval.e_ir is None:
+        return 0.0
+    return max(best.downstream_error - law.interval.e_ir[1], 0.0)
 
 
 def told(said: Sequence[Verdict]) -> tuple[Verdict, ...]:
@@ -195,7 +205,7 @@ def untold(said: Sequence[Verdict]) -> list[str]:
     rest = [verdict for verdict in said if verdict not in told(said)]
     unknown = [verdict.task for verdict in rest if verdict.outlook == "unknown"]
     known = [verdict.task for verdict in rest if verdict.outlook != "unknown"]
-    lines = [f"For {listed(known)} see the table."] if known else []
+    lines = [f"What is left on {listed(known)} stands in the table."] if known else []
     return lines + (
         [f"How far better pre-training can lower {listed(unknown)}, the data cannot tell."] if unknown else []
     )
@@ -255,6 +265,7 @@ def error_name(task: str, shots: int) -> str:
     return f"{task} {shots}-shot error" if shots else f"{task} error"
 
 
+@cache
 def words(name: str) -> str:
     """A field's name as words: dataFraction is data fraction."""
     return re.sub(r"[A-Z]", lambda found: f" {found[0].lower()}", name)
