@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo test lint docs lock clean
+.PHONY: setup demo test lint cluster cluster-down docs lock clean
 
 setup: .venv/.ready
 
@@ -24,8 +24,17 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config .importlinter
 
+# Where there is no cluster to be had the tests say so and skip what needs one.
 test: setup lint
+	PYTHONPATH=tests/cluster $(BIN)/python -m tepui_testbed build
 	$(BIN)/pytest
+
+# A real Kubernetes of two nodes on this machine, of programs built from source; prints how to reach it.
+cluster: setup
+	@PYTHONPATH=tests/cluster $(BIN)/python -m tepui_testbed up
+
+cluster-down: setup
+	@PYTHONPATH=tests/cluster $(BIN)/python -m tepui_testbed down
 
 docs: setup
 	$(BIN)/python -m tepui_spec.docs

@@ -48,7 +48,10 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _build(_: argparse.Namespace) -> int:
-    build()
+    if why := unavailable():
+        print(f"no cluster here, nothing to build: {why}")
+    else:
+        build()
     return 0
 
 
