@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tepui_testbed.containerfile import ROOT, TARGETS, BuiltImage, content_key, parts, sweep
-from tepui_testbed.node_store import write_archive_of
+from tepui_testbed.containerd_store import write_archive_of
+from tepui_testbed.containerfile import ROOT, TARGETS, content_key
+from tepui_testbed.oci_layout import BuiltImage, parts, sweep
+from tepui_testbed.template_store import clone
 
 sys.path.insert(0, str(ROOT / "images"))
 from requirements import requirements
@@ -146,3 +148,26 @@ def test_blobs_of_earlier_images_go(image: BuiltImage) -> None:
     assert old.exists()
     sweep(image.layout)
     assert set((image.layout / "blobs" / "sha256").iterdir()) == kept
+
+
+def test_a_new_store_shares_the_layers_of_the_template(tmp_path: Path) -> None:
+    """Unpacked layers are the same files, what containerd writes to is not; nothing half-made is left."""
+    source, target = tmp_path / "template", tmp_path / "node"
+    layer = "io.containerd.snapshotter.v1.overlayfs/snapshots/1/fs/torch.so"
+    written = (
+        "io.containerd.snapshotter.v1.overlayfs/metadata.db",
+        "io.containerd.metadata.v1.bolt/meta.db",
+        "io.containerd.content.v1.content/blobs/sha256/abc",
+    )
+    for name in (layer, *written):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(name)
+    (source / "io.containerd.runtime.v2.task").mkdir()
+    clone(source, target)
+    assert (target / layer).samefile(source / layer)
+    assert {(target / name).read_text() for name in written} == set(written)
+    assert not any((target / name).samefile(source / name) for name in written)
+    assert {path.name for path in tmp_path.iterdir()} == {"template", "node"}
+    assert {path.parts[0] for path in (p.relative_to(target) for p in target.rglob("*"))} == {
+        Path(name).parts[0] for name in written
+    }

@@ -3,18 +3,18 @@
 New code is a new layer of 3 MB: the layers below, 6 GB of them, are neither built nor written again.
 """
 
-import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tepui_testbed.base_tree import CERTIFICATES, base_image, base_key, certificates
 from tepui_testbed.build import exclusive
 from tepui_testbed.buildah import Buildah
 from tepui_testbed.debian import IMAGE_PACKAGES, install_packages, missing_packages
+from tepui_testbed.oci_layout import BuiltImage, sweep
+from tepui_testbed.template_store import fill_template
 from tepui_testbed.versions import cache, digest_of
 
 ROOT = Path(__file__).parents[3]
@@ -24,43 +24,23 @@ _PINS = ("constraints.txt", "constraints-uv.txt", "pyproject.toml")
 _CODE = ("spec", "operator", "trainer", "evaluator")
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltImage:
-    """An image that is here, in an OCI layout."""
-
-    name: str
-    """Without tag or digest."""
-    digest: str
-    """Of its manifest, "sha256:..."."""
-    layout: Path
-
-    @property
-    def reference(self) -> str:
-        """What a pod asks for: the image by its digest."""
-        return f"{self.name}@{self.digest}"
-
-    def blob(self, digest: str) -> Path:
-        """The file of one of its parts."""
-        return blob(self.layout, digest)
-
-
-def build_images(targets: Iterable[str] = TARGETS, tell: Callable[[str], None] = print) -> dict[str, BuiltImage]:
-    """The product's images by target, built if this code's are not here yet.
+def build_images(targets: Sequence[str] = TARGETS, tell: Callable[[str], None] = print) -> dict[str, BuiltImage]:
+    """The product's images by target, built if this code's are not here yet; then new nodes begin with them.
 
     Raises RuntimeError with what the builder said if one cannot be built.
     """
     folder = cache() / "images"
-    found = {target: _recorded(folder, target) for target in targets}
-    if None in found.values():
+    found = {target: image for target in targets if (image := _recorded(folder, target))}
+    if missing := [target for target in targets if target not in found]:
+        install_packages(missing_packages(IMAGE_PACKAGES))
         with exclusive("images"):
-            install_packages(missing_packages(IMAGE_PACKAGES))
-            buildah = Buildah(_store())
-            for target in found:
+            for target in missing:
                 began = time.monotonic()
-                found[target] = _recorded(folder, target) or _build(buildah, folder, target)
+                found[target] = _recorded(folder, target) or _build(Buildah(_store()), folder, target)
                 tell(f"image {target:<18} {time.monotonic() - began:>6.0f} s")
+            fill_template(found[target] for target in missing)
             sweep(folder / "oci")
-    return {target: image for target, image in found.items() if image is not None}
+    return {target: found[target] for target in targets}
 
 
 def content_key(target: str, root: Path = ROOT) -> str:
@@ -73,26 +53,6 @@ def content_key(target: str, root: Path = ROOT) -> str:
         if file.is_file() and "__pycache__" not in file.parts
     ]
     return digest_of(files, target, base_key(), *sorted(str(file.relative_to(root)) for file in files))
-
-
-def blob(layout: Path, digest: str) -> Path:
-    """The file of a blob in an OCI layout."""
-    return layout / "blobs" / digest.replace(":", "/")
-
-
-def parts(layout: Path, manifest_digest: str) -> list[str]:
-    """Digests of an image's config and layers, the lowest layer first."""
-    manifest = json.loads(blob(layout, manifest_digest).read_text())
-    return [part["digest"] for part in (manifest["config"], *manifest["layers"])]
-
-
-def sweep(layout: Path) -> None:
-    """Remove the blobs of images that have been built anew since."""
-    manifests = [entry["digest"] for entry in json.loads((layout / "index.json").read_text())["manifests"]]
-    kept = {blob(layout, digest) for manifest in manifests for digest in (manifest, *parts(layout, manifest))}
-    for file in (layout / "blobs" / "sha256").iterdir():
-        if file not in kept:
-            file.unlink()
 
 
 def _store() -> Path:

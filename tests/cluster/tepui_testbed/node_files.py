@@ -9,6 +9,7 @@ from typing import Any
 from tepui_testbed.credentials import Credentials
 from tepui_testbed.network import CONTROL, DOMAIN, PODS, node_address, node_pods
 from tepui_testbed.requirements import CNI_PLUGINS
+from tepui_testbed.template_store import new_store
 
 GROUP = "tepui-testbed"
 """Control group over all nodes of all clusters."""
@@ -69,7 +70,7 @@ class NodeFiles:
         """Write all of them."""
         for folder in ("cni", "sysctl", "lib/kubelet", "lib/cni", "log/pods"):
             (self.folder / folder).mkdir(parents=True, exist_ok=True)
-        self.store.mkdir(parents=True, exist_ok=True)
+        new_store(self.store)
         (self.folder / "containerd.toml").write_text(self._containerd(pause))
         (self.folder / "cni" / "pods.conflist").write_text(json.dumps(self._pod_network()))
         (self.folder / "resolv.conf").write_text("")
