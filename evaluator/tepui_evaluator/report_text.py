@@ -138,6 +138,11 @@ def _sentence(task: str, shots: int, outlook: Outlook, best: float | None, law: 
     if outlook == "unknown" or law is None or law.interval.e_ir is None:
         return f"How far better pre-training can lower {error}, now {percent(best)}, the data cannot tell."
     lo, hi = law.interval.e_ir
+    if outlook == "near" and best < lo:
+        return (
+            f"{error} is at its floor as far as the data can tell: floor {floor_text(law)}; the best measurement, "
+            f"{percent(best)}, lies below it by the chance of one among {law.n}."
+        )
     if outlook == "near":
         return (
             f"{error} is at its floor as far as the data can tell: {percent(best)} now, floor {floor_text(law)}; "

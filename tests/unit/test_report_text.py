@@ -68,6 +68,12 @@ def test_percent_has_one_decimal(value: float, text: str) -> None:
         (_law("at_most", 0.0, (0.0, 0.04)), "room", "at least 8.0 points", "from 12.0% to 4.0% or less"),
         (_law("weak", 0.05, (0.01, 0.09)), "room", "3.0 to 11.0 points", "somewhere between 1.0% and 9.0%"),
         (_law("weak", 0.05, (0.01, 0.13)), "unknown", "0.0 to 11.0 points", "the data cannot tell"),
+        (
+            _law("yes", 0.13, (0.125, 0.14)),
+            "near",
+            "0.0 points [0.0, 0.0]",
+            "lies below it by the chance of one among 30",
+        ),
         (_law("yes", 0.125, (0.08, 0.13)), "near", "0.0 points [0.0, 4.0]", "at its floor as far as the data can tell"),
         (
             _law("no", 0.05, (0.0, 0.11)),
