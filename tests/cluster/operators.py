@@ -86,6 +86,11 @@ class Operator:
         """None while it runs."""
         return self._process.poll()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def metric(self, name: str) -> float:
         """The sum of a metric over those of its labels that `name` leaves open: `name{verb="create"`."""
         lines = self._page("metrics").splitlines()
