@@ -15,8 +15,9 @@ from operators import definition
 from tepui_operator.payloads import VOLUME_PATH
 from tepui_operator.pod_template import USER
 from tepui_testbed.cluster import Cluster
-from tepui_testbed.containerfile import BuiltImage, build_images
+from tepui_testbed.containerfile import build_images
 from tepui_testbed.node_store import load
+from tepui_testbed.oci_layout import BuiltImage
 
 ROOT = Path(__file__).parents[2]
 CLAIM = "results"

@@ -12,8 +12,9 @@ from chart_release import DEFINITION, Release
 from tepui_operator.pod_template import USER
 from tepui_spec.crd import custom_resource_definition
 from tepui_testbed.cluster import Cluster
-from tepui_testbed.containerfile import BuiltImage, build_images
+from tepui_testbed.containerfile import build_images
 from tepui_testbed.node_store import load
+from tepui_testbed.oci_layout import BuiltImage
 from tepui_testbed.waiting import wait_until
 from workloads import job
 

@@ -18,18 +18,40 @@ from tepui_testbed.oci_layout import BuiltImage, parts, sweep
 from tepui_testbed.template_store import clone
 
 sys.path.insert(0, str(ROOT / "images"))
-from requirements import requirements
+from requirements import blocks, closure, direct  # noqa: E402 - a script of the Containerfile, in no package
 
 PROJECT = {
     "name": "tepui",
     "dependencies": ["pydantic>=2"],
     "optional-dependencies": {
-        "trainer": ["torch>=2.10"],
+        "trainer": ["torch>=2.10", "psycopg[binary]>=3.2"],
         "evaluator": ["tepui[trainer]", "scipy"],
         "all": ["tepui[evaluator,operator]"],
         "operator": ["kubernetes"],
     },
 }
+PINS = """\
+numpy==2.4.6 \\
+    --hash=sha256:01
+    # via
+    #   scipy
+    #   torch
+pydantic==2.14.3 \\
+    --hash=sha256:02
+    # via tepui (pyproject.toml)
+scipy==1.17.1 \\
+    --hash=sha256:03
+    # via tepui (pyproject.toml)
+torch==2.15.0 \\
+    --hash=sha256:04 \\
+    --hash=sha256:05
+    # via
+    #   tepui (pyproject.toml)
+    #   timm
+triton==3.9.0 \\
+    --hash=sha256:06
+    # via torch
+"""
 
 
 @pytest.fixture
@@ -65,29 +87,49 @@ def _put(layout: Path, content: bytes) -> str:
 @pytest.mark.parametrize(
     ("extras", "asked"),
     [
-        ([], ["pydantic>=2"]),
-        (["operator"], ["kubernetes", "pydantic>=2"]),
-        (["trainer", "evaluator"], ["pydantic>=2", "scipy", "torch>=2.10"]),
-        (["all"], ["kubernetes", "pydantic>=2", "scipy", "torch>=2.10"]),
+        ([], {"pydantic"}),
+        (["operator"], {"kubernetes", "pydantic"}),
+        (["trainer", "evaluator"], {"pydantic", "psycopg", "scipy", "torch"}),
+        (["all"], {"kubernetes", "pydantic", "psycopg", "scipy", "torch"}),
     ],
 )
-def test_an_image_asks_for_what_its_extras_need(extras: list[str], asked: list[str]) -> None:
+def test_an_image_asks_for_what_its_extras_need(extras: list[str], asked: set[str]) -> None:
     """Extras that name other extras of the project bring theirs; the project itself is not among them."""
-    assert requirements(PROJECT, extras) == asked
+    assert direct(PROJECT, extras) == asked
+
+
+@pytest.mark.parametrize(
+    ("wanted", "installed"),
+    [
+        ({"torch"}, ["numpy", "torch", "triton"]),
+        ({"scipy"}, ["numpy", "scipy"]),
+        ({"pydantic", "scipy"}, ["numpy", "pydantic", "scipy"]),
+    ],
+)
+def test_a_layer_has_what_its_packages_need(wanted: set[str], installed: list[str]) -> None:
+    """What uv wrote beside each pin leads from a package to all that it needs."""
+    pins = blocks(PINS)
+    assert closure(wanted, pins) == installed
+    assert "".join(pins[name] for name in sorted(pins)) == PINS
+
+
+def test_a_package_without_a_pin_is_named() -> None:
+    """The message says how it gets one."""
+    with pytest.raises(ValueError, match=r"kubernetes: not pinned in the constraints; `make lock` pins it"):
+        closure(direct(PROJECT, ["operator"]), blocks(PINS))
 
 
 def test_the_operator_has_no_torch() -> None:
-    """The operator's image is small: nothing of the trainer is asked for, and the study's image has all of it."""
+    """The operator's image is small; the study's has all of the trainer's and evaluator's packages."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    operator, study = requirements(project, ["operator"]), requirements(project, ["trainer", "evaluator"])
-    heavy = re.compile(r"(torch|deepspeed|mlflow|scipy)\b")
-    assert [line for line in operator if heavy.match(line)] == []
-    assert {match.group(1) for line in study if (match := heavy.match(line))} == {
-        "torch",
-        "deepspeed",
-        "mlflow",
-        "scipy",
-    }
+    pins = blocks((ROOT / "constraints.txt").read_text())
+    operator, study = (
+        set(closure(direct(project, extras), pins)) for extras in (["operator"], ["trainer", "evaluator"])
+    )
+    heavy = {"torch", "deepspeed", "mlflow", "scipy", "nvidia-cublas"}
+    assert not operator & heavy
+    assert heavy <= study
+    assert not {"ruff", "pytest"} & study
 
 
 def test_the_containerfile_has_the_targets() -> None:

@@ -1,5 +1,6 @@
 """buildah with a store of its own: images are built as root in a chroot, without a daemon or a registry."""
 
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ class Buildah:
             options = ["--quiet", "--dest-oci-accept-uncompressed-layers", f"--digestfile={digest.name}"]
             _run(["skopeo", "copy", *options, source, f"oci:{layout}:{name.rpartition('/')[2]}"])
             return digest.read().strip()
+
+    def remove(self) -> None:
+        """Remove the store, which buildah leaves mounted on itself."""
+        subprocess.run(["umount", str(self._store / "overlay")], stderr=subprocess.DEVNULL, check=False)
+        shutil.rmtree(self.folder)
 
     @property
     def _store(self) -> Path:

@@ -4,7 +4,7 @@ New code is a new layer of 3 MB: the layers below, 6 GB of them, are neither bui
 """
 
 import os
-import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from tepui_testbed.base_tree import CERTIFICATES, base_image, base_key, certific
 from tepui_testbed.build import exclusive
 from tepui_testbed.buildah import Buildah
 from tepui_testbed.debian import IMAGE_PACKAGES, install_packages, missing_packages
+from tepui_testbed.namespaces import checked
 from tepui_testbed.oci_layout import BuiltImage, sweep
 from tepui_testbed.template_store import fill_template
 from tepui_testbed.versions import cache, digest_of
@@ -56,12 +57,13 @@ def content_key(target: str, root: Path = ROOT) -> str:
 
 
 def _store() -> Path:
-    """buildah's store for these packages. Those of other packages go: they hold 6 GB that nothing will use again."""
-    key = digest_of([ROOT / "constraints.txt", ROOT / "constraints-uv.txt"], base_key())
-    store = cache() / f"buildah-{key}"
+    """buildah's store for this torch and base. Those of others go: they hold 6 GB that nothing will use again."""
+    script, pins = ROOT / "images" / "requirements.py", (ROOT / "pyproject.toml", ROOT / "constraints.txt")
+    torch = checked([sys.executable, str(script), *map(str, pins), "--package", "torch"])
+    store = cache() / f"buildah-{digest_of([ROOT / 'constraints-uv.txt'], torch, base_key())}"
     for other in cache().glob("buildah-*"):
         if other != store:
-            shutil.rmtree(other)
+            Buildah(other).remove()
     return store
 
 
