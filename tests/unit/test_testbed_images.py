@@ -18,7 +18,7 @@ from tepui_testbed.oci_layout import BuiltImage, parts, sweep
 from tepui_testbed.template_store import clone
 
 sys.path.insert(0, str(ROOT / "images"))
-from requirements import blocks, closure, direct  # noqa: E402 - a script of the Containerfile, in no package
+from requirements import blocks, closure, direct  # a script of the Containerfile, in no package
 
 PROJECT = {
     "name": "tepui",
