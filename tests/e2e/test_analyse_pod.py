@@ -144,7 +144,7 @@ def test_law_metrics_leave_out_what_was_not_estimated(tmp_path: Path) -> None:
 
     study = _study(("mnist",))
     write_study(Storage(str(tmp_path)), study, law=LAW)
-    laws = analyse(Store(Storage(str(tmp_path)), study), confidence=0.95).laws
+    laws = analyse(Store(Storage(str(tmp_path)), study), confidence=0.95).fitted.laws
     metrics = law_metrics(laws)
     assert {"mnist/5_shot/average/e_ir", "mnist/5_shot/average/e_ir_low", "mnist/5_shot/hull/alpha"} <= metrics.keys()
     assert "mnist/5_shot/hull/e_ir_low" not in metrics
