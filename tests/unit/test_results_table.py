@@ -11,7 +11,14 @@ import pytest
 
 from builders import experiment
 from study_rows import write_study
-from tepui_evaluator.analysis import Standing, analyse, stored_experiment, write_standing, write_tables
+from tepui_evaluator.analysis import (
+    Standing,
+    analyse,
+    stored_experiment,
+    write_experiment,
+    write_standing,
+    write_tables,
+)
 from tepui_evaluator.report_replay import study_yaml
 from tepui_evaluator.results_table import TableName, encoded, filtered, load, open_store
 from tepui_evaluator.store import Store
@@ -39,7 +46,8 @@ def folder(tmp_path: Path, study: Experiment) -> Path:
     (tmp_path / "study.yaml").write_text(study_yaml(study))
     storage = Storage(str(tmp_path / "results"))
     write_study(storage, study)
-    write_tables(storage, study, analyse(Store(storage, study), confidence=0.95))
+    write_experiment(storage, study)
+    write_tables(storage, study.metadata.name, analyse(Store(storage, study), confidence=0.95))
     return tmp_path
 
 
@@ -107,7 +115,7 @@ def test_study_as_applied_can_be_read_back(folder: Path, study: Experiment) -> N
     storage = Storage(str(folder / "results"))
     assert stored_experiment(storage) == study
     other = study.model_copy(update={"metadata": study.metadata.model_copy(update={"name": "other"})})
-    write_tables(storage, other, analyse(Store(storage, other), confidence=0.95))
+    write_experiment(storage, other)
     with pytest.raises(ValueError, match="holds the studies: other, study"):
         stored_experiment(storage)
     assert load_experiment(folder / "results/studies/other/experiment.yaml") == other
@@ -119,7 +127,9 @@ def test_a_report_made_anew_keeps_what_failed(
     """`tepui report` shows the failures that the last analysis was told of, and is final where that one was."""
     storage = Storage(str(folder / "results"))
     storage.remove(layout.finished(Store(storage, study).finished[0]))
-    write_standing(storage, study, Standing(final=True, failures=("trial a1b2: Diverged: the loss became NaN",)))
+    write_standing(
+        storage, study.metadata.name, Standing(final=True, failures=("trial a1b2: Diverged: the loss became NaN",))
+    )
     assert main(["report", str(folder / "results")]) == 0
     page = Path(capsys.readouterr().out.strip()).read_text()
     assert "trial a1b2: Diverged: the loss became NaN" in page
