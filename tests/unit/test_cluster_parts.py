@@ -134,11 +134,12 @@ def test_a_refused_spec_fails_before_its_first_trial_and_stalls_after_it() -> No
 
 
 def test_why_pods_do_not_begin() -> None:
-    """The first pod that says why; no pod at all; and nothing where they have just ended."""
+    """The first pod that says why; no pod at all; and nothing where they begin or have just ended."""
     held = PodRecord("p", "j", 0, "Pending", reason="ImagePullBackOff", message="not found")
     assert why_waiting("j", [held]) == Trouble("ImagePullBackOff", "pod p does not begin: not found")
     assert why_waiting("j", []).reason == "NoPod"  # type: ignore[union-attr]
     assert why_waiting("j", [replace(held, phase="Failed")]) is None
+    assert why_waiting("j", [replace(held, reason="ContainerCreating")]) is None
 
 
 def test_what_is_urgent_and_what_is_new() -> None:

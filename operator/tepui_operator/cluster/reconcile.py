@@ -157,10 +157,14 @@ class Reconciler:
         return [pod_record(raw) for raw in found]
 
     async def _waiting(self, state: StudyState, jobs: Sequence[JobRecord]) -> Trouble | None:
-        """Why pods do not begin, asked now and then for one Job that has waited long enough."""
+        """Why nothing of a study begins, asked now and then for one Job that has waited long enough.
+
+        Where some of its pods run, others may wait for room: that mends itself.
+        """
         before = self.now() - PATIENCE_S
         late = [job for job in jobs if job.waiting and job.waiting_since < before and (job.queued or not job.suspended)]
-        if not late:
+        at_work = any(job.end is None and not job.waiting for job in jobs)
+        if not late or at_work:
             return None
         if self.clock() < state.waiting_checked_at + TROUBLE_AGAIN_S:
             return state.trouble
@@ -254,7 +258,7 @@ class Reconciler:
 
     def _again_s(self, made: Plan, state: StudyState, status_s: float | None) -> float:
         wake_s = made.wake_at - self.now() if made.wake_at is not None else LOOK_AGAIN_S
-        late = made.create or any(job.waiting and not job.suspended for job in self.store.jobs_of(state.uid))
+        late = any(job.waiting and (job.queued or not job.suspended) for job in self.store.jobs_of(state.uid))
         waiting_s = PATIENCE_S + 1 if late or state.trouble is not None else LOOK_AGAIN_S
         return max(0.0, min(wake_s, waiting_s, status_s if status_s is not None else LOOK_AGAIN_S))
 

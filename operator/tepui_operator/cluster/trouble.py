@@ -48,14 +48,16 @@ def refused(status: ExperimentStatus, why: str, generation: int, now: float) -> 
     return with_trouble(status.model_copy(update=update), trouble, now)
 
 
+_ON_THE_WAY = ("", "ContainerCreating", "PodInitializing")
+"""What is said of pods that begin: an image of several GB takes its time."""
+
+
 def why_waiting(job: str, pods: Iterable[PodRecord]) -> Trouble | None:
-    """Why a Job that has been there for a while has no pod that is ready; None where its pods have just ended."""
-    all_pods = list(pods)
-    pods = [pod for pod in all_pods if pod.phase not in ("Succeeded", "Failed")]
-    if all_pods and not pods:
-        return None
+    """Why a Job that has been there for a while has no pod that is ready; None where they begin, or have just ended."""
+    pods = list(pods)
     if not pods:
         return Trouble("NoPod", f"Job {job} gets no pod: `kubectl describe job {job}` says why")
-    told = next((pod for pod in pods if pod.reason), pods[0])
-    message = f": {told.message}" if told.message else ""
-    return Trouble(told.reason or "NotReady", f"pod {told.name} does not begin{message}")
+    for pod in pods:
+        if pod.phase not in ("Succeeded", "Failed") and pod.reason not in _ON_THE_WAY:
+            return Trouble(pod.reason, f"pod {pod.name} does not begin: {pod.message}")
+    return None
