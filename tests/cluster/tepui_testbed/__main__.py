@@ -1,12 +1,14 @@
-"""`python -m tepui_testbed up|down|status`: a real Kubernetes cluster on this machine, without a registry."""
+"""`python -m tepui_testbed build|up|down|status`: a real Kubernetes cluster on this machine, without a registry."""
 
 import argparse
 import os
 import sys
 
 from tepui_testbed.build import build
+from tepui_testbed.containerfile import build_images
 from tepui_testbed.lifecycle import DEFAULT_NAME, down, folder_of, names, up, well
 from tepui_testbed.requirements import unavailable
+from tepui_testbed.template_store import fill_template
 
 
 def main(arguments: list[str]) -> int:
@@ -23,7 +25,7 @@ def main(arguments: list[str]) -> int:
     start.add_argument("--parent-pid", type=int, metavar="PID", help="end it when this process ends")
     end = commands.add_parser("down", help="end it and all that it started")
     end.add_argument("--name", default=DEFAULT_NAME)
-    commands.add_parser("build", help="build all programs that are not in the cache yet: minutes")
+    commands.add_parser("build", help="build all programs and images that are not in the cache yet: minutes")
     commands.add_parser("status", help="which clusters run")
     options = parser.parse_args(arguments)
     try:
@@ -52,6 +54,7 @@ def _build(_: argparse.Namespace) -> int:
         print(f"no cluster here, nothing to build: {why}")
     else:
         build()
+        fill_template(build_images().values())
     return 0
 
 

@@ -9,7 +9,6 @@ CLUSTER_PACKAGES = {
     "runc": "containerd starts containers with it",
     "containernetworking-plugins": "bridge, host-local, portmap and loopback of the pod network",
     "nftables": "kube-proxy's rules",
-    "iptables": "the pod network's port mapping and masquerading",
     "conntrack": "kube-proxy clears connections of UDP services with it",
     "iproute2": "links and routes between the nodes",
     "procps": "kubelet's and the tests' view of processes and sysctls",
