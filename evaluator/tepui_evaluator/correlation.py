@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from tepui_evaluator.paired import effective_groups
 from tepui_evaluator.points import FloatArray, IntArray
 from tepui_spec.law import Spearman
 
 _PERFECT = 1.0 - 1e-12
+_MIN_GROUPS = 4
 
 
 def ranks(values_N: FloatArray) -> FloatArray:
@@ -49,11 +51,12 @@ def rank_correlations(values_AN: FloatArray, group_N: IntArray, *, confidence: f
 
     Interval: Fisher's z with the standard error sqrt((1 + rho**2 / 2) / (n - 3)) of Bonett and Wright (2000,
     equation 5) where models are independent; with groups of related models, the larger of that and the
-    group jackknife's, with a t quantile. No interval below 5 models (or 4 groups), nor for a perfect correlation.
+    group jackknife's, with a t quantile. No interval below 5 models or 4 effective groups, nor for a perfect
+    correlation.
     """
     n, groups = values_AN.shape[1], np.unique(group_N)
     rho_AA = _pearson(_ranked(values_AN))
-    if n < 5 or groups.size < 4:
+    if n < 5 or effective_groups(group_N) < _MIN_GROUPS:
         nothing = np.full_like(rho_AA, np.nan)
         return RankCorrelations(rho_AA, nothing, nothing)
     imperfect_AA = np.where(np.abs(rho_AA) > _PERFECT, np.nan, rho_AA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -167,8 +168,14 @@ def _levels(found: HullMembers) -> Table:
 
 
 def _medians(found: HullMembers) -> Table:
-    rows = tuple((name, f"{hull:.3g}", f"{everyone:.3g}") for name, hull, everyone in found.medians)
+    rows = tuple((name, _large(hull), _large(everyone)) for name, hull, everyone in found.medians)
     return Table("By size (medians)", _columns("", "on a hull|all models"), rows)
+
+
+def _large(value: float) -> str:
+    """Three digits and a prefix: 84300 is 84.3k."""
+    power = min(max(int(math.log10(max(value, 1.0))) // 3, 0), 6)
+    return f"{value / 1000.0**power:.3g}{('', 'k', 'M', 'G', 'T', 'P', 'E')[power]}"
 
 
 def _members(found: HullMembers) -> Table:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tepui_evaluator.paired import paired_mean
+from tepui_evaluator.paired import effective_groups, paired_mean
 
 
 def test_interval_covers_under_related_pairs() -> None:
@@ -32,3 +32,10 @@ def test_two_groups_have_no_interval() -> None:
     """Two groups give a mean alone."""
     found = paired_mean(np.array([0.1, 0.2, 0.6]), ["a", "a", "b"])
     assert (found.mean, found.interval, found.n, found.groups) == (pytest.approx(0.3), None, 3, 2)
+
+
+def test_one_large_group_is_not_many() -> None:
+    """Six groups of which one holds 14 of 19 are worth 1.8 equal ones: no interval rests on them."""
+    groups = [*("a" * 14), *"bcdef"]
+    assert effective_groups(np.unique(groups, return_inverse=True)[1]) == pytest.approx(361 / 201)
+    assert paired_mean(np.linspace(0.0, 1.0, 19), groups).interval is None
