@@ -95,7 +95,7 @@ def test_what_kubectl_apply_says_of_a_bad_spec(cluster: Cluster, file: Path, tmp
     """Each file of the table is refused by kubectl or the API server in these words, or by the operator in those."""
     copy = tmp_path / file.name
     copy.write_bytes(on_a_cluster(file.read_bytes()))
-    arguments = ("apply", "--dry-run=server", "-o", "json", "-f", str(copy))
+    arguments = ("apply", "--dry-run=server", "-o", "jsonpath={@}", "-f", str(copy))
     done = subprocess.run(["kubectl", *arguments], env=cluster.environment, capture_output=True, check=False)
     words = done.stderr.decode(errors="replace") if done.returncode else operator_says(done.stdout)
     SAID.check(file.stem, in_order(words), {tmp_path: "FOLDER"})

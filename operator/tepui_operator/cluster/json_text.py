@@ -6,10 +6,13 @@ honest object is read as null instead, and the operator tells its owner that it 
 """
 
 import json
+import re
 from typing import Any
 
 DEEPEST = 200
 """Levels that are read; a Job has a dozen."""
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]')
+"""What changes the depth, and strings, in which nothing does."""
 
 
 def parse(text: bytes) -> Any:
@@ -22,21 +25,16 @@ def parse(text: bytes) -> Any:
 
 def cut(text: bytes) -> bytes:
     """The text with null in place of every list and mapping that begins deeper than DEEPEST levels."""
-    kept = bytearray()
-    depth, in_string, escaped = 0, False, False
-    for byte in text:
-        character = bytes((byte,))
-        if in_string:
-            in_string = escaped or character != b'"'
-            escaped = character == b"\\" and not escaped
-        elif character == b'"':
-            in_string = True
-        elif character in b"[{":
-            depth += 1
-            if depth == DEEPEST + 1:
-                kept += b"null"
-        if depth <= DEEPEST:
-            kept.append(byte)
-        if not in_string and character in b"]}":
-            depth -= 1
-    return bytes(kept)
+    kept = []
+    depth, begin = 0, 0
+    for token in _TOKEN.finditer(text):
+        match token[0][:1]:
+            case b"[" | b"{":
+                depth += 1
+                if depth == DEEPEST + 1:
+                    kept += [text[begin : token.start()], b"null"]
+            case b"]" | b"}":
+                if depth == DEEPEST + 1:
+                    begin = token.end()
+                depth -= 1
+    return b"".join([*kept, text[begin:]])
