@@ -113,6 +113,8 @@ def layers_words(profiles: Sequence[LayerProfile]) -> str:
     """On which tasks an earlier layer is better than what the head sees."""
     if not profiles:
         return ""
+    if all(p.gain.interval is None for p in profiles):
+        return "There are too few kinds of models to say whether an earlier layer is better than what the head sees."
     better = [p for p in profiles if p.gain.interval is not None and p.gain.interval[0] > 0.0]
     if not better:
         return "On no task is an earlier layer better than what the head sees, as far as the data show."

@@ -76,6 +76,8 @@ def test_layers_name_tasks_with_a_better_layer(found: Findings) -> None:
     )
     assert layers_words(()) == ""
     assert layers_words(found.layers[:1]).startswith("On no task")
+    alike = [replace(p, gain=replace(p.gain, interval=None)) for p in found.layers]
+    assert layers_words(alike).startswith("There are too few kinds of models")
 
 
 def test_heads_name_the_cost_or_that_none_is_shown() -> None:
