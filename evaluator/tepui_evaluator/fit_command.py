@@ -218,8 +218,8 @@ def _sentences(law: Law) -> list[str]:
     published = law.law in ("hull", "all_points") and law.e_ir is not None
     sentences = [] if published else [law.reason]
     if law.needed is not None:
-        at = _number(law.needed.x, law.needed.interval, 3)
-        sentences.append(f"target {law.needed.target:g} needs e_US {at}: {law.needed.reason}")
+        at = "" if law.needed.x is None else f" needs e_US {_number(law.needed.x, law.needed.interval, 3)}"
+        sentences.append(f"target {law.needed.target:g}{at}: {law.needed.reason}")
     if law.heldout is not None:
         scores = {
             "law": law.heldout.law,
