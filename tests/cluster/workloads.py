@@ -6,6 +6,8 @@ from tepui_testbed.images import BUSYBOX
 
 Manifest = dict[str, Any]
 
+_KUEUE = "kueue.x-k8s.io/v1beta2"
+
 
 def job(namespace: str, name: str, script: str, **spec: Any) -> Manifest:
     """A Job of one pod that runs a shell script; `spec` adds to the Job's."""
@@ -45,23 +47,30 @@ def headless_service(namespace: str, job_name: str) -> Manifest:
     }
 
 
-def queues(namespace: str, cpu: str) -> list[Manifest]:
-    """A Kueue queue `main` of this namespace with so many CPUs, and memory for everyone."""
-    version = "kueue.x-k8s.io/v1beta2"
+def queues(namespace: str, cpu: str, **spec: Any) -> list[Manifest]:
+    """A Kueue queue `main` of this namespace with so many CPUs, and memory for everyone.
+
+    `spec` adds to its ClusterQueue's.
+    """
     quotas = [{"name": "cpu", "nominalQuota": cpu}, {"name": "memory", "nominalQuota": "1Ti"}]
     group = {"coveredResources": ["cpu", "memory"], "flavors": [{"name": namespace, "resources": quotas}]}
     return [
-        {"apiVersion": version, "kind": "ResourceFlavor", "metadata": {"name": namespace}},
+        {"apiVersion": _KUEUE, "kind": "ResourceFlavor", "metadata": {"name": namespace}},
         {
-            "apiVersion": version,
+            "apiVersion": _KUEUE,
             "kind": "ClusterQueue",
             "metadata": {"name": namespace},
-            "spec": {"resourceGroups": [group], "namespaceSelector": {}},
+            "spec": {"resourceGroups": [group], "namespaceSelector": {}, **spec},
         },
         {
-            "apiVersion": version,
+            "apiVersion": _KUEUE,
             "kind": "LocalQueue",
             "metadata": {"name": "main", "namespace": namespace},
             "spec": {"clusterQueue": namespace},
         },
     ]
+
+
+def priority(name: str, value: int) -> Manifest:
+    """A priority in Kueue's queues; what names none has 0."""
+    return {"apiVersion": _KUEUE, "kind": "WorkloadPriorityClass", "metadata": {"name": name}, "value": value}

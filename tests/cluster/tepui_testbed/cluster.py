@@ -13,7 +13,7 @@ from tepui_testbed import node
 from tepui_testbed.images import import_image
 from tepui_testbed.kwok import node as simulated_node
 from tepui_testbed.layout import Layout
-from tepui_testbed.node_files import GROUP, NodeFiles
+from tepui_testbed.node_files import CONTAINERD_SOCKET, GROUP, NodeFiles
 from tepui_testbed.state import State, read_state
 from tepui_testbed.versions import binaries, cache
 from tepui_testbed.waiting import TestbedError
@@ -106,6 +106,21 @@ class Cluster:
     def start_kubelet(self, number: int) -> None:
         """Start it again."""
         node.start_kubelet(self.state, self._layout, self.node_files(number))
+
+    def kill_container(self, pod: Manifest) -> None:
+        """SIGKILL for the first process of a pod's only container; what follows is kubelet's to decide."""
+        (container,) = pod["status"]["containerStatuses"]
+        (node_of_pod,) = (
+            self.state.nodes[number]
+            for number in self.state.nodes
+            if self.node_files(number).name == pod["spec"]["nodeName"]
+        )
+        node_of_pod.run(
+            [
+                *(str(binaries() / "ctr"), f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io"),
+                *("tasks", "kill", "--signal=SIGKILL", container["containerID"].removeprefix("containerd://")),
+            ]
+        )
 
     def simulate_gpus(self, number: int, count: int) -> None:
         """Let a real node have GPUs that nothing stands behind: pods that ask for them are placed and run."""
