@@ -5,8 +5,8 @@ Whoever applies a plan creates the children first and writes the status last; if
 again from what is then observed decides the rest.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, islice
 
@@ -42,6 +42,14 @@ class Plan:
         """The status to write once the rest is done. Made when it is asked for: of a large study it takes milliseconds,
         where the decisions take one."""
         return self.sums.model_copy(update=self.settled.lists(self.study))
+
+    def having_created(self, names: Collection[str]) -> "Plan":
+        """The same where, of the children to create, only these could be."""
+        missing = sum(child.stage == "train" and child.name not in names for child in self.create)
+        trials = self.sums.trials
+        counts = trials.model_copy(update={"waiting": trials.waiting + missing, "training": trials.training - missing})
+        created = tuple(child for child in self.create if child.name in names)
+        return replace(self, create=created, sums=self.sums.model_copy(update={"trials": counts}))
 
     @property
     def finished(self) -> bool:

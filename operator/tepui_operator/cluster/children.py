@@ -4,7 +4,7 @@ A child is ours if its controller is our ExperimentSpec by UID; one of our name 
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tepui_operator.child import Child
@@ -22,6 +22,8 @@ from tepui_spec.errors import TransientError
 _UIDS_AT_ONCE = 40
 """Of Jobs in one label selector, so that the URL stays short."""
 _JOB_UID = "kueue.x-k8s.io/job-uid"
+NO_RIGHTS = Trouble("NoKueue", "spec.pods.queue names a queue, and this operator is installed without Kueue's rights")
+"""The chart's kueue.enabled is false."""
 
 
 class ForeignError(Exception):
@@ -94,19 +96,30 @@ async def _create_object(writer: Writer, manifest: Json, namespace: str, owner_u
         references = found["metadata"].get("ownerReferences", [])
         if any(reference["uid"] == owner_uid and reference.get("controller") for reference in references):
             return found
+        controller = manifest["metadata"]["ownerReferences"][0]
+        if any(all(r.get(key) == controller[key] for key in ("kind", "name", "controller")) for r in references):
+            raise TransientError(f"{kind} {name} is of a study of this name that was deleted, and goes") from conflict
         raise ForeignError(
             f"{kind} {name} exists and is not of this study: it is left alone; delete or rename it"
         ) from conflict
 
 
-async def set_suspended(writer: Writer, jobs: Iterable[JobRecord], suspended: bool) -> None:
-    """Stop the pods of Jobs, or let them go on. A Job in a queue is Kueue's to start: it is told by its Workload."""
-    jobs = list(jobs)
+async def set_suspended(writer: Writer, jobs: Sequence[JobRecord], suspended: bool) -> Trouble | None:
+    """Stop the pods of Jobs, or let them go on. A Job in a queue is Kueue's to start: it is told by its Workload.
+
+    Returns why those in a queue cannot be told.
+    """
     alone = [job for job in jobs if not job.queued]
     await asyncio.gather(*(_suspend(writer, job, suspended) for job in alone))
     queued = [job for job in jobs if job.queued]
-    for first in range(0, len(queued), _UIDS_AT_ONCE):
-        await _set_active(writer, queued[first : first + _UIDS_AT_ONCE], active=not suspended)
+    try:
+        for first in range(0, len(queued), _UIDS_AT_ONCE):
+            await _set_active(writer, queued[first : first + _UIDS_AT_ONCE], active=not suspended)
+    except NotFoundError:  # a queue is named and there is no Kueue: nothing starts them anyway
+        return None
+    except ForbiddenError:
+        return NO_RIGHTS
+    return None
 
 
 async def _suspend(writer: Writer, job: JobRecord, suspended: bool) -> None:
@@ -115,10 +128,7 @@ async def _suspend(writer: Writer, job: JobRecord, suspended: bool) -> None:
 
 async def _set_active(writer: Writer, jobs: Sequence[JobRecord], *, active: bool) -> None:
     selector = f"{_JOB_UID} in ({','.join(job.uid for job in jobs)})"
-    try:
-        found = await writer.api.items(path(WORKLOADS, jobs[0].namespace), labelSelector=selector)
-    except NotFoundError:  # a queue is named and there is no Kueue: nothing starts them anyway
-        return
+    found = await writer.api.items(path(WORKLOADS, jobs[0].namespace), labelSelector=selector)
     changed = [w["metadata"]["name"] for w in found if w.get("spec", {}).get("active", True) is not active]
     patches = (writer.patch(path(WORKLOADS, jobs[0].namespace, name), {"spec": {"active": active}}) for name in changed)
     await asyncio.gather(*patches)
@@ -130,10 +140,8 @@ async def why_queued(writer: Writer, job: JobRecord) -> Trouble | None:
         found = await writer.api.items(path(WORKLOADS, job.namespace), labelSelector=f"{_JOB_UID}={job.uid}")
     except NotFoundError:
         return Trouble("NoKueue", "spec.pods.queue names a queue, and this cluster has no Kueue: leave it out")
-    except ForbiddenError:  # the chart's kueue.enabled is false
-        return Trouble(
-            "NoKueue", "spec.pods.queue names a queue, and this operator is installed without Kueue's rights"
-        )
+    except ForbiddenError:
+        return NO_RIGHTS
     for workload in found:
         for condition in workload.get("status", {}).get("conditions", []):
             if condition.get("type") == "QuotaReserved" and condition.get("reason") == "Inadmissible":

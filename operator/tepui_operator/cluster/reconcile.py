@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tepui_operator.cluster import children, status_write
 from tepui_operator.cluster.building import build
-from tepui_operator.cluster.errors import ConflictError
+from tepui_operator.cluster.errors import ApiError, ConflictError
 from tepui_operator.cluster.metrics import Metrics, Result, StudyFacts
 from tepui_operator.cluster.news import News, news, retries
 from tepui_operator.cluster.paths import PODS, STUDIES, path
@@ -127,14 +127,16 @@ class Reconciler:
         made = plan(state.study, observed, self.now())
         rest_s = min(LONGEST_REST_S, DUTY * (time.perf_counter() - began))
         created = await self._create(state, record, made, observed)
-        foreign = await self._serve(state, (*jobs, *created.jobs))
-        await self._suspend_and_resume(made, jobs)
+        unserved = await self._serve(state, (*jobs, *created.jobs))
+        kept = await self._suspend_and_resume(made, jobs)
         if created.later is not None:
             raise created.later
-        if len(made.create) > CREATES_AT_ONCE:
+        if len(made.create) > CREATES_AT_ONCE and created.jobs:
             return Looked(again_s=0.0)
+        if created.trouble is not None:
+            made = made.having_created({job.name for job in created.jobs})
         self.store.let_go(record.uid, state.take(made, jobs))
-        state.trouble = created.trouble or foreign or trouble
+        state.trouble = created.trouble or unserved or kept or trouble
         state.sums = with_trouble(state.sums, state.trouble, self.now())
         again_s = await self._say(state, record, made)
         if made.finished:
@@ -194,19 +196,26 @@ class Reconciler:
         state.served &= {job.uid for job in jobs}
         trouble = None
         for job in jobs:
-            if job.stage == "train" and job.end is None and job.uid not in state.served:
-                try:
-                    await children.serve(self.writer, state.study, job)
-                    state.served.add(job.uid)
-                except children.ForeignError as error:
-                    trouble = Trouble("NameTaken", str(error))
+            if job.stage != "train" or job.end is not None or job.uid in state.served:
+                continue
+            if job.trial not in state.study.by_hash:  # its label was written by somebody else
+                continue
+            try:
+                await children.serve(self.writer, state.study, job)
+                state.served.add(job.uid)
+            except children.ForeignError as error:
+                trouble = Trouble("NameTaken", str(error))
+            except ApiError as error:
+                trouble = Trouble("CreateRefused", f"Service {job.name}: {error}")
         return trouble
 
-    async def _suspend_and_resume(self, made: Plan, jobs: Sequence[JobRecord]) -> None:
+    async def _suspend_and_resume(self, made: Plan, jobs: Sequence[JobRecord]) -> Trouble | None:
+        trouble = None
         for names, suspended in ((made.suspend, True), (made.resume, False)):
             wanted = set(names)
-            if wanted:
-                await children.set_suspended(self.writer, (job for job in jobs if job.name in wanted), suspended)
+            told = [job for job in jobs if job.name in wanted]
+            trouble = await children.set_suspended(self.writer, told, suspended) or trouble
+        return trouble
 
     async def _say(self, state: StudyState, record: SpecRecord, made: Plan) -> float | None:
         """Write the status if it is time to; returns in how many seconds it will be, if it is to be written then."""
@@ -225,7 +234,8 @@ class Reconciler:
     def _due_at(self, state: StudyState) -> float:
         """When a status that is in no hurry is written."""
         if not status_write.changed(state.written, state.sums):
-            return state.written_at + status_write.HOURS_EVERY_S
+            held = state.sums.gpu_hours != state.written.gpu_hours
+            return state.written_at + status_write.HOURS_EVERY_S if held else float("inf")
         if state.due_at is None:
             state.due_at = self._pace.reserve(max(self.clock(), state.written_at + status_write.EVERY_S))
         return state.due_at
@@ -241,6 +251,7 @@ class Reconciler:
             fresh = await self.writer.api.get(path(STUDIES, record.namespace, record.name))
             if fresh is not None and (known := spec_record(fresh)) is not None:
                 self.store.put_spec(known)
+                state.version = known.version  # lower than what is remembered where etcd was restored from a copy
             raise TransientError(f"the status is written again: {conflict}") from conflict
         if raw is None:
             return
