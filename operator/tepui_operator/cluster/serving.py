@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tepui_operator.cluster.api import Api, configured
 from tepui_operator.cluster.errors import NotLeadingError
@@ -59,37 +60,46 @@ async def _main(options: Options) -> None:
         write_timeout_s = timing.write_timeout_s if options.leader_elect else 30.0
         api = await stack.enter_async_context(Api(await configured(), metrics, write_timeout_s=write_timeout_s))
         instance = identity()
-        leadership = await stack.enter_async_context(_leadership(api, options, timing, instance))
+        leadership, keeping = await stack.enter_async_context(_leadership(api, options, timing, instance))
         site = Site(default_mlflow_uri=options.default_mlflow_uri)
         operator = Operator(api, leadership, metrics, Settings(options.namespaces, site, instance))
         await _serve_pages(stack, operator, metrics, options)
-        await _until(stop, operator)
+        await until(stop, operator.run(), keeping)
 
 
-async def _until(stop: asyncio.Event, operator: Operator) -> None:
-    """Run the operator until it is told to stop."""
-    running = asyncio.create_task(operator.run())
+async def until(stop: asyncio.Event, loop: Coroutine[Any, Any, None], keeping: "asyncio.Task[Any] | None") -> None:
+    """Run the loop until it is told to stop; `keeping` is what keeps the lease, which goes on.
+
+    Raises NotLeadingError where the lease was lost, and what either of the two raises: a replica whose lease nobody
+    renews would wait for it for ever.
+    """
+    running = asyncio.create_task(loop)
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if stop.is_set():
-        running.cancel()
-        await asyncio.wait((running,))
-        return
-    await running
+    needed = [running] if keeping is None else [running, keeping]
+    await asyncio.wait((stopping, *needed), return_when=asyncio.FIRST_COMPLETED)
+    ended = [task for task in needed if task.done()]
+    for task in (stopping, running):
+        task.cancel()
+    await asyncio.wait((stopping, running))
+    if not stop.is_set():
+        for task in ended:
+            task.result()
+        raise NotLeadingError("the lease was lost: another replica may act")
 
 
 @asynccontextmanager
-async def _leadership(api: Api, options: Options, timing: LeaseTiming, instance: str) -> AsyncIterator[Leadership]:
-    """The lease, kept while the context lasts and given back after the last write."""
+async def _leadership(
+    api: Api, options: Options, timing: LeaseTiming, instance: str
+) -> "AsyncIterator[tuple[Leadership, asyncio.Task[None] | None]]":
+    """The lease, with the task that keeps it while the context lasts and gives it back after the last write."""
     if not options.leader_elect:
-        yield Alone()
+        yield Alone(), None
         return
     namespace = options.lease_namespace or _own_namespace()
     lease = LeaderLease(api, namespace=namespace, name=options.lease_name, identity=instance, timing=timing)
     keeping = asyncio.create_task(lease.run())
     try:
-        yield lease
+        yield lease, keeping
     finally:
         keeping.cancel()
         await asyncio.wait((keeping,))
