@@ -159,3 +159,18 @@ def test_a_status_is_replaced_as_a_whole_at_its_version() -> None:
     assert version == {"op": "replace", "path": "/metadata/resourceVersion", "value": "41"}
     assert (status["op"], status["path"]) == ("add", "/status")
     assert None not in status["value"].values()
+
+
+def test_hours_are_written_as_they_are_shown() -> None:
+    """`kubectl get` prints the number as it is: millionths of an hour tell nobody anything. The sum keeps them."""
+    status = patch(ExperimentStatus(gpu_hours=1.234567, settled_gpu_hours=0.123456), "41")[1]["value"]
+    assert (status["gpuHours"], status["settledGpuHours"]) == (1.235, 0.123456)
+
+
+def test_nothing_is_held_of_a_study_whose_last_job_went_after_it() -> None:
+    """Garbage collection takes Jobs after their study: news of them on the way out must not stay in memory."""
+    store = Store(lambda _: None)
+    store.put_job(job(STUDY, TRAIN))
+    store.drop_job(("vision", TRAIN.name))
+    assert store.job_keys() == set()
+    assert not store._jobs

@@ -146,10 +146,12 @@ class Reflector(Generic[Record]):
         self._version = raw["metadata"]["resourceVersion"]
 
     def _take_in(self, raw: Json) -> Key:
-        record = self._of.record(raw)
+        key, record = _key(raw), self._of.record(raw)
         if record is not None:
             self._of.put(record)
-        return _key(raw)
+        else:  # it may have been ours before its labels or its owner were taken from it
+            self._of.drop(key)
+        return key
 
     def _heard(self) -> None:
         self._heard_at = time.monotonic()

@@ -31,7 +31,8 @@ def changed(before: ExperimentStatus, after: ExperimentStatus) -> bool:
 
 def patch(status: ExperimentStatus, version: str) -> list[Json]:
     """The JSON patch that replaces the status of the object that has this resourceVersion."""
-    value = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    shown = status.model_copy(update={"gpu_hours": round(status.gpu_hours, 3)})  # a column of `kubectl get` as it is
+    value = shown.model_dump(mode="json", by_alias=True, exclude_none=True)
     return [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
         {"op": "add", "path": "/status", "value": value},

@@ -59,8 +59,9 @@ class Store:
     def drop_job(self, key: Key) -> None:
         """A Job is gone."""
         owner = self._owners.pop(key, None)
-        gone = self._jobs.get(owner, {}).pop(key[1], None) if owner is not None else None
+        gone = self._jobs.get(owner, {}).get(key[1]) if owner is not None else None
         if gone is not None:
+            self.let_go(gone.owner, [gone.name])
             self._on_change((gone.namespace, gone.study))
 
     def jobs_of(self, uid: str) -> list[JobRecord]:
