@@ -15,11 +15,11 @@ class TestbedError(RuntimeError):
 
 
 def wait_until(condition: Callable[[], _Answer | None], what: str, timeout_s: float) -> _Answer:
-    """Ask until the answer is neither None nor False. Raises TestbedError when the time is over."""
+    """Ask until the answer is true; returns it. Raises TestbedError when the time is over."""
     deadline = time.monotonic() + timeout_s
     while True:
         answer = condition()
-        if answer is not None and answer is not False:
+        if answer:
             return answer
         if time.monotonic() > deadline:
             raise TestbedError(f"{what}: not so after {timeout_s:g} s")
