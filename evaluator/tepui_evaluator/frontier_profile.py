@@ -25,6 +25,7 @@ SCALE = np.array([0.03, 0.3, 0.3, 0.5, 0.5, 0.5])  # sizes of a natural step
 LOG_VALUE_RANGE = (float(np.log(1e-6)), float(np.log(2.0)))  # of a prediction
 _LOG_GAP_MIN = -60.0  # of a prediction above e_IR: at small upstream errors it is as good as 0
 _ROUNDS = 24
+_STALL = 1e-5  # of a natural step: the next guess is the last one
 _CLOSE = 0.01  # of the threshold's root; what remains is interpolated
 
 
@@ -240,6 +241,13 @@ class _Search:
                 return
             t = self.next_guess(rows, last_t, last_r, step)
             self.previous_t[rows], self.previous_r[rows] = last_t, last_r
+            moves = np.abs(t - last_t) > _STALL * SCALE[self.slot[rows]]
+            self._stop(rows[~moves])
+            rows, t = rows[moves], t[moves]
+        self._stop(rows)
+
+    def _stop(self, rows: IntArray) -> None:
+        """End searches that cannot get closer: at a jump of the profile, or at an optimum outside the range."""
         self.end[rows] = np.where(np.isnan(self.t_out[rows]), self.t_in[rows], self.t_out[rows])
         self.open[rows] = np.isnan(self.t_out[rows])
 
