@@ -135,3 +135,20 @@ def test_workers_wait_in_turn() -> None:
             worker.cancel()
 
     run_virtual(main())
+
+
+def test_a_key_with_nothing_left_to_do_is_forgotten() -> None:
+    """Studies come and go for months; what was added during the work is not lost with it."""
+
+    async def main() -> None:
+        keys = queue()
+        keys.add("a")
+        keys.add("b")
+        for key in (await keys.take(), await keys.take()):
+            if key == "b":
+                keys.add("b")
+            keys.done(key)
+        assert set(keys._entries) == {"b"}
+        assert await keys.take() == "b"
+
+    run_virtual(main())

@@ -50,12 +50,6 @@ class WorkQueue(Generic[Key]):
             entry.due_at = due_at
             self._push(key, entry)
 
-    def forget(self, key: Key) -> None:
-        """The key is no more: neither its failures nor its pause count if it comes again."""
-        entry = self._entries.get(key)
-        if entry is not None and entry.taken_at is None:
-            del self._entries[key]
-
     async def take(self) -> Key:
         """The next key that is due; it is this worker's until `done` or `failed`."""
         async with self._turn:
@@ -84,6 +78,8 @@ class WorkQueue(Generic[Key]):
         entry = self._entries[key]
         entry.failures = 0
         self._give_back(key, entry, pause_s)
+        if entry.due_at is None and not pause_s:  # nothing to remember: studies come and go
+            del self._entries[key]
 
     def failed(self, key: Key, retry_after_s: float | None = None) -> None:
         """The work failed: it is tried again, after a pause that doubles with each failure, and is jittered."""
