@@ -131,9 +131,8 @@ class Reconciler:
         kept = await self._suspend_and_resume(made, jobs)
         if created.later is not None:
             raise created.later
-        if len(made.create) > CREATES_AT_ONCE and created.jobs:
-            return Looked(again_s=0.0)
-        if created.trouble is not None:
+        more = len(made.create) > CREATES_AT_ONCE and bool(created.jobs)
+        if more or created.trouble is not None:
             made = made.having_created({job.name for job in created.jobs})
         self.store.let_go(record.uid, state.take(made, jobs))
         state.trouble = created.trouble or unserved or kept or trouble
@@ -141,6 +140,8 @@ class Reconciler:
         again_s = await self._say(state, record, made)
         if made.finished:
             return self._finish(state, record)
+        if more:  # what ended was put down all the same: where Jobs end as fast as they are created, more is the rule
+            return Looked(again_s=0.0)
         return Looked(again_s=self._again_s(made, state, again_s), rest_s=rest_s)
 
     async def _ask_pods(self, state: StudyState, jobs: Sequence[JobRecord]) -> None:
