@@ -33,7 +33,8 @@ def main() -> int:
 
         return report(args.trials[0] if args.trials else 15_000)
     print("trials  pair   script   operator   ratio   CPU ms/Job   peak MB   further writes/Job   succession p50, p99")
-    return 0 if all([compare(trials, args.pairs) for trials in args.trials or (200, 1000, 2000)]) else 1
+    kept = [compare(trials, args.pairs) for trials in args.trials or (200, 1000, 2000)]
+    return 0 if all(kept) else 1
 
 
 def compare(trials: int, pairs: int) -> bool:
@@ -45,8 +46,9 @@ def compare(trials: int, pairs: int) -> bool:
         costs.append(operator)
         print(
             f"{trials:6d}  {pair:4d}  {rate(script):5.1f}/s  {rate(operator):7.1f}/s  {ratios[-1]:6.2f}   "
-            f"{operator['cpu_ms_per_job']:10.2f}   {operator['peak_mb']:7.0f}   {operator['further_writes_per_job']:18.3f}"
-            f"   {operator['successions_s']['50']:.2f} s, {operator['successions_s']['99']:.2f} s",
+            f"{operator['cpu_ms_per_job']:10.2f}   {operator['peak_mb']:7.0f}   "
+            f"{operator['further_writes_per_job']:18.3f}   "
+            f"{operator['successions_s']['50']:.2f} s, {operator['successions_s']['99']:.2f} s",
             flush=True,
         )
     found = {name: median(cost[name] for cost in costs) for name in LIMITS}

@@ -19,6 +19,7 @@ from operator_once import cost, quantiles
 from operator_player import POLICY, Player
 from operator_watch import Stopwatch, watching
 from operator_work import NAMESPACE, Json, cluster_from_inside, study
+
 from operators import Operator, with_laws
 from tepui_operator.cluster.api import Api, configured
 from tepui_operator.cluster.metrics import Metrics
@@ -34,9 +35,11 @@ _CREATES_AT_ONCE = 16
 @contextmanager
 def operator() -> Iterator[Operator]:
     """A fresh process."""
-    with TemporaryDirectory(prefix="tepui-bench-") as folder:
-        with Operator(cluster_from_inside(), Path(folder) / "operator.log", []) as running:
-            yield running
+    with (
+        TemporaryDirectory(prefix="tepui-bench-") as folder,
+        Operator(cluster_from_inside(), Path(folder) / "operator.log", []) as running,
+    ):
+        yield running
 
 
 async def played(api: Api) -> None:

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from operator_watch import Stopwatch, watching
 from operator_work import NAMESPACE, Json, cluster_from_inside, study
+
 from operators import Operator, with_laws
 from tepui_operator.child import Child
 from tepui_operator.cluster.api import Api, configured

@@ -1,7 +1,7 @@
 """A Job controller that ends every trial's Job as soon as it is created, without pods: 30,000 Jobs take minutes so.
 
-A MutatingAdmissionPolicy hands trials' Jobs over by `spec.managedBy`, the field that Kubernetes has for controllers other
-than its own: to the operator they are Jobs like any others. Analyses keep their pods, which must tell laws.
+A MutatingAdmissionPolicy hands trials' Jobs over by `spec.managedBy`, the field that Kubernetes has for controllers
+other than its own: to the operator they are Jobs like any others. Analyses keep their pods, which must tell laws.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from operator_watch import Jobs
 from operator_work import NAMESPACE, Json
+
 from tepui_operator.cluster.api import Api
 from tepui_operator.cluster.errors import NotFoundError
 from tepui_operator.cluster.paths import JOBS, path
@@ -63,7 +64,7 @@ class Player:
         self.jobs = Jobs(self._on_created)
 
     def _on_created(self, name: str, line: bytes) -> None:
-        if PLAYER.encode() in line:
+        if PLAYER.encode() in line and b'"startTime"' not in line:
             self._created.put_nowait(name)
 
     async def run(self) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from operator_work import NAMESPACE
+
 from tepui_operator.cluster.api import Api
 from tepui_operator.cluster.paths import JOBS, STUDIES, path
 

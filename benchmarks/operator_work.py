@@ -1,4 +1,4 @@
-"""What the operator's benchmarks share: a fresh cluster of simulated nodes, programs in its network, and the studies."""
+"""What the operator's benchmarks share: a fresh cluster of simulated nodes, programs in its network, the studies."""
 
 import json
 import os
