@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,8 @@ class Process:
     def end(self, number: signal.Signals, timeout_s: float = 20) -> None:
         """Send a signal and wait until the process is gone."""
         if self.alive():
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it may end by itself right now
+                os.kill(self.pid, number)
         wait_until(lambda: not self.alive(), f"process {self.pid} has ended after {number.name}", timeout_s)
 
 
