@@ -164,7 +164,9 @@ def _of_classes(found: _Findings, dataset: _Dataset, sizes: dict[str, int] | Non
     told = ", ".join(map(str, impossible))
     why = f"class {fewest!r} has {sizes[fewest]} images in split {dataset.data.train_split}"
     if len(impossible) == len(dataset.shots):
-        found.problems.append(Problem(("spec", "evaluation", "shots"), f"task {dataset.name} allows none of them: {why}", f"[{told}]"))
+        found.problems.append(
+            Problem(("spec", "evaluation", "shots"), f"task {dataset.name} allows none of them: {why}", f"[{told}]")
+        )
     else:
         found.notes.append(f"{dataset.name}: {told} shots are left out, because {why}")
 
