@@ -18,7 +18,7 @@ def main(results: str) -> None:
     storage = Storage(results)
     experiment = stored_experiment(storage)
     store = Store(storage, experiment)
-    data = report_data(store, analyse(store, confidence=experiment.spec.analysis.confidence))
+    data = report_data(store, experiment.metadata.name, analyse(store, confidence=experiment.spec.analysis.confidence))
     (view,) = (view for view in views(data) if (view.task, view.shots) == (TASK, SHOTS))
     picture = Path(__file__).with_name(f"law-{TASK}-{SHOTS}.svg")
     picture.write_text(to_svg(law_figure(view, families(data))))
