@@ -137,6 +137,21 @@ def test_a_job_deleted_by_hand_is_made_again(kwok_cluster: Cluster, kwok_namespa
     assert operator.exit_code is None
 
 
+@pytest.mark.usefixtures("operator")
+def test_a_study_deleted_and_applied_again_at_once(kwok_cluster: Cluster, kwok_namespace: str) -> None:
+    """Jobs of the deleted one have the names of the new one's: they are waited for, and nobody is told to mend that."""
+    kwok_cluster.apply(study(kwok_namespace, trials=20, parallelism=10))
+    wait_until(lambda: len(jobs_of(kwok_cluster, kwok_namespace)) > 9, "too few Jobs", 60)
+    kwok_cluster.kubectl("delete", "exps", "study", "-n", kwok_namespace)
+    kwok_cluster.apply(study(kwok_namespace, trials=20, parallelism=10))
+    uid = kwok_cluster.get("exps", "study", "-n", kwok_namespace)["metadata"]["uid"]
+    kwok_cluster.wait(COMPLETE, "exps/study", "-n", kwok_namespace, timeout_s=120)
+    jobs = jobs_of(kwok_cluster, kwok_namespace).values()
+    assert {job["metadata"]["ownerReferences"][0]["uid"] for job in jobs} == {uid}
+    assert len(jobs) == 41
+    assert "NameTaken" not in events_of(kwok_cluster, kwok_namespace)
+
+
 def test_another_replica_takes_over(kwok_cluster: Cluster, kwok_namespace: str, tmp_path: Path) -> None:
     """Two replicas: one acts; when it is killed the other does, and the study has each Job once."""
     with_laws(kwok_cluster, kwok_namespace)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cluster_objects import built, complete, job, job_object, study_object, study_record
+from cluster_objects import UID, built, complete, job, job_object, study_object, study_record
 from tepui_operator.child import Child
 from tepui_operator.cluster.errors import ConflictError, ForbiddenError
 from tepui_operator.cluster.leadership import Alone
@@ -210,5 +210,20 @@ def test_a_study_in_which_nothing_changes_is_not_written_again() -> None:
         clock[0] = 1000.0
         await one.look(KEY)
         assert len(api.statuses) == 1
+
+    run(main())
+
+
+def test_an_analysis_is_no_retry() -> None:
+    """Its number is not an attempt: it takes nothing from the retries that are told one by one."""
+
+    async def main() -> None:
+        one = reconciler(Refusing())
+        study = built()
+        for trial in study.trials:
+            one.store.put_job(job(study, Child("study", "evaluate", trial, 0), **complete()))
+        await one.look(KEY)
+        assert f"{study.name}-analysis-1" in {found.name for found in one.store.jobs_of(UID)}
+        assert one._states[KEY].retries_told == 0
 
     run(main())

@@ -222,7 +222,7 @@ class Reconciler:
         """Write the status if it is time to; returns in how many seconds it will be, if it is to be written then."""
         now, before, after = self.clock(), state.written, state.sums
         told = retries(made.create, state.retries_told)
-        state.retries_told += sum(child.attempt > 0 for child in made.create)
+        state.retries_told += sum(child.trial is not None and child.attempt > 0 for child in made.create)
         if not status_write.urgent(before, after):
             due_at = self._due_at(state)
             if now < due_at:
