@@ -40,7 +40,7 @@ def values(**more: object) -> dict[str, object]:
 
 
 def test_a_study_completes_under_the_rights_of_one_namespace(release: Release, tmp_path: Path) -> None:
-    """With a failure, a retry, a suspension; nothing is refused, and every right is used but those for conflicts and long tasks."""
+    """With a failure, a retry, a suspension; nothing is refused, and all rights but those named above are used."""
     namespace, cluster = release.namespace, release.cluster
     release.install(values(watch={"namespaces": [namespace]}, kueue={"enabled": False}))
     document = study(namespace, pods={**REMOTE["pods"], "nodes": 2})
