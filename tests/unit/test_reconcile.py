@@ -227,3 +227,19 @@ def test_an_analysis_is_no_retry() -> None:
         assert one._states[KEY].retries_told == 0
 
     run(main())
+
+
+def test_a_job_of_ours_whose_labels_were_taken_is_told() -> None:
+    """It cannot be followed any more, and its owner must decide: no bug, and no other trial is held up."""
+
+    async def main() -> None:
+        api = Refusing()
+        study = built()
+        api.found = job_object(study, Child("study", "train", study.trials[0], 0))
+        del api.found["metadata"]["labels"]["tepui.dev/attempt"]
+        await reconciler(api).look(KEY)
+        stalled = next(c for c in api.statuses[-1]["conditions"] if c["type"] == "Stalled")
+        assert stalled["reason"] == "NameTaken"
+        assert "its labels were changed" in stalled["message"]
+
+    run(main())

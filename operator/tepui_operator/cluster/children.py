@@ -68,7 +68,8 @@ async def _create(writer: Writer, study: Study, child: Child, site: Site, owner:
         if manifest["kind"] != "Service":
             made = await _create_object(writer, manifest, owner.namespace, owner.uid)
     record = job_record(made)
-    assert record is not None and record.owner == owner.uid  # noqa: PT018  it was made, or found, as ours
+    if record is None:
+        raise ForeignError(f"Job {child.name} is of this study and its labels were changed: delete it")
     return record
 
 
