@@ -27,7 +27,10 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--large", action="store_true", help="one large study, many small ones, start-up, deletion")
     args = parser.parse_args()
-    print(f"machine  {platform.machine()}, {os.cpu_count()} cores, load average before {os.getloadavg()[0]:.1f}")
+    print(
+        f"machine  {platform.machine()}, {os.cpu_count()} cores, load average before {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
     if args.large:
         from operator_large_report import report
 

@@ -1,6 +1,6 @@
 """Large studies, many studies, start-up and deletion, in a fresh cluster's network. Prints JSON.
 
-    operator_large.py TRIALS
+    operator_large.py large|deleted|many TRIALS
 
 Trials' Jobs are ended by operator_player.py, without pods. The large study is cut off at nine tenths by SIGKILL: the
 operator that starts then finds all of its Jobs.
@@ -102,8 +102,6 @@ async def deleted(api: Api, stopwatch: Stopwatch) -> Json:
 async def large(api: Api, stopwatch: Stopwatch, trials: int) -> Json:
     """One large study, whose operator dies on the way."""
     jobs = stopwatch.jobs
-    jobs.created.clear()
-    jobs.ended.clear()
     with operator() as first:
         cpu_s, began = first.metric("process_cpu_seconds_total"), time.perf_counter()
         await api.create(path(STUDIES, NAMESPACE), study("large", trials, parallelism=LARGE_PARALLELISM))
@@ -135,8 +133,8 @@ async def restarted(api: Api, stopwatch: Stopwatch, trials: int) -> Json:
         }
 
 
-async def measure(trials: int) -> Json:
-    """All of it, one after the other."""
+async def measure(part: str, trials: int) -> Json:
+    """One part; `trials` is the size of the large study."""
     cluster = cluster_from_inside()
     cluster.apply(*POLICY)
     with_laws(cluster, NAMESPACE)
@@ -144,13 +142,10 @@ async def measure(trials: int) -> Json:
         player = Player(api)
         async with watching(api, player.jobs, player.run) as stopwatch:
             await played(api)
-            found = {
-                "many": await many(api, stopwatch),
-                "deleted": await deleted(api, stopwatch),
-                "large": await large(api, stopwatch, trials),
-            }
-    return found
+            if part == "large":
+                return await large(api, stopwatch, trials)
+            return await (many if part == "many" else deleted)(api, stopwatch)
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(int(sys.argv[1])))))
+    print(json.dumps(asyncio.run(measure(sys.argv[1], int(sys.argv[2])))))

@@ -7,22 +7,30 @@ LARGEST_MB, LARGEST_OBJECT_KB = 300.0, 64.0
 
 
 def report(trials: int) -> int:
-    """Measure once on a fresh cluster and print; the exit code is 1 where a limit is missed."""
-    with fresh_cluster() as cluster:
-        found = inside(cluster, "operator_large.py", str(trials))
-    many, deleted, large = found["many"], found["deleted"], found["large"]
+    """Measure each part on a fresh cluster and print it; the exit code is 1 where a limit is missed."""
+    large = _measure("large", trials)
     peak_mb = max(large["peak_mb"], large["peak_mb_after_restart"])
     print(f"one study of {trials} trials, {2 * trials} Jobs that end as soon as they are created")
     print(f"  completes; {large['jobs_per_s']:.0f} Jobs/s; {_costs(large)}")
     print(f"  object {large['object_kb']:.1f} kB (under {LARGEST_OBJECT_KB:g})")
     print(f"  started anew with {large['jobs_present']} of its Jobs present: synced after {large['synced_s']:.1f} s,")
     print(f"    first Job created after {large['decided_s']:.1f} s")
-    print(f"  peak memory {peak_mb:.0f} MB, that of the second start included (under {LARGEST_MB:g})")
+    print(f"  peak memory {peak_mb:.0f} MB, that of the second start included (under {LARGEST_MB:g})", flush=True)
+    deleted = _measure("deleted", trials)
+    print(f"a study of {DELETED_TRIALS} trials deleted while no operator runs")
+    print(
+        f"  gone after {deleted['study_gone_s']:.2f} s, its {deleted['jobs']} Jobs {deleted['jobs_gone_s']:.1f} s",
+        flush=True,
+    )
+    many = _measure("many", trials)
     print(f"{SMALL_STUDIES} studies of {SMALL_TRIALS} trials at once")
     print(f"  all complete after {many['seconds']:.1f} s; {_costs(many)}")
-    print(f"a study of {DELETED_TRIALS} trials deleted while no operator runs")
-    print(f"  gone after {deleted['study_gone_s']:.2f} s, its {deleted['jobs']} Jobs {deleted['jobs_gone_s']:.1f} s")
     return 0 if peak_mb < LARGEST_MB and large["object_kb"] < LARGEST_OBJECT_KB else 1
+
+
+def _measure(part: str, trials: int) -> Json:
+    with fresh_cluster() as cluster:
+        return inside(cluster, "operator_large.py", part, str(trials))
 
 
 def _costs(run: Json) -> str:
