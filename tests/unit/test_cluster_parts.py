@@ -94,6 +94,21 @@ def test_a_job_holds_resources_from_when_its_pod_was_ready() -> None:
     assert (record.began_at, record.held_s) == (None, 600.0)
 
 
+def test_a_job_met_as_ready_holds_resources_from_its_start() -> None:
+    """Its node falls silent, and its pod counts as unready for a while: an operator that came later counts it all."""
+    clock = [1000.0]
+    store = Store(lambda _: None, now=lambda: clock[0])
+    begun = {"active": 1, "startTime": "1970-01-01T00:10:00Z"}
+    store.put_job(job(STUDY, TRAIN, **begun, ready=1))
+    for ready in (0, 1):
+        store.put_job(job(STUDY, TRAIN, **begun, ready=ready))
+        (record,) = store.jobs_of(UID)
+        assert record.began_at == 600.0
+    store.put_job(replace(job(STUDY, TRAIN), suspended=True))
+    (record,) = store.jobs_of(UID)
+    assert (record.began_at, record.held_s) == (None, 400.0)
+
+
 def test_a_job_created_is_not_put_over_news_of_it() -> None:
     """The answer to a create may come after the watch has told that the Job has ended."""
     store = Store(lambda _: None)

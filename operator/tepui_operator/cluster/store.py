@@ -99,6 +99,8 @@ def _without_times(record: JobRecord) -> tuple[object, ...]:
 def _with_times(before: JobRecord, after: JobRecord, now: float) -> JobRecord:
     """What only a watcher knows of a Job: since when its pods hold resources, and how long they did before."""
     began_at, held_s = before.began_at, before.held_s
+    if began_at is None and not before.waiting:  # it was met as ready: a node that falls silent is no new beginning
+        began_at = before.started_at
     if after.suspended and began_at is not None:
         held_s += now - began_at
         began_at = None
