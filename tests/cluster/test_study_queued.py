@@ -12,6 +12,9 @@ from tepui_testbed.cluster import Cluster
 from tepui_testbed.waiting import wait_until
 from workloads import priority, queues
 
+pytestmark = pytest.mark.timeout(1800)
+"""More than a dozen pods import torch: minutes on idle cores, and a multiple of that on busy ones."""
+
 QUOTA = "1800m"
 """Two trials of 0.9 cores."""
 
