@@ -143,7 +143,8 @@ def _fractions(values: ArrayLike, name: str, scale: float, *, accuracy: bool) ->
         where = f'column "{name}", row {row}: {value:g}'
         looks_percent = scale == 1.0 and column.min() >= 0.0 and np.median(column) > 1.0 and column.max() <= 100.0
         if looks_percent:
-            raise ValueError(f"{where} looks like percent; {kind} are fractions in [0, 1]: pass --percent")
+            also = "" if accuracy else ", and --accuracy too if these are accuracies"
+            raise ValueError(f"{where} looks like percent; {kind} are fractions in [0, 1]: pass --percent{also}")
         limits = "[0, 100] with --percent" if scale != 1.0 else "[0, 1]"
         raise ValueError(f"{where} is outside {limits}; {kind} are expected")
     column = column * scale

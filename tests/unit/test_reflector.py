@@ -1,4 +1,4 @@
-"""What a list that follows the cluster does with objects that stop being ours."""
+"""What a list that follows the cluster does with objects that stop being ours, and when it is told to end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,6 +6,7 @@ from typing import Any
 
 from cluster_objects import UID, built, job_object
 from tepui_operator.child import Child
+from tepui_operator.cluster.errors import UnansweredError
 from tepui_operator.cluster.metrics import Metrics
 from tepui_operator.cluster.projection import job_record
 from tepui_operator.cluster.reflector import Reflection, Reflector
@@ -45,5 +46,32 @@ def test_a_job_whose_labels_were_taken_is_dropped() -> None:
         await api.watched.wait()
         assert store.jobs_of(UID) == []
         task.cancel()
+
+    asyncio.run(main())
+
+
+class OutOfTime(Listing):
+    """A request whose own time runs out in the moment it is cancelled."""
+
+    async def watch(self, path: str, **options: str) -> AsyncIterator[list[bytes]]:
+        """As the HTTP client has it: the time-out hides the cancellation."""
+        try:
+            async for lines in super().watch(path, **options):
+                yield lines
+        except asyncio.CancelledError:
+            raise UnansweredError("watch: timed out") from None
+
+
+def test_an_end_that_looks_like_a_time_out_is_an_end() -> None:
+    """Otherwise a replica that lost its lease went on reading, and neither acted nor ended."""
+
+    async def main() -> None:
+        store, api = Store(lambda _: None), OutOfTime()
+        reflection = Reflection("/apis/batch/v1/jobs", job_record, store.put_job, store.drop_job, store.job_keys)
+        task = asyncio.create_task(Reflector(api, reflection, Metrics()).run())  # type: ignore[arg-type]
+        await api.watched.wait()
+        task.cancel()
+        done, _ = await asyncio.wait((task,), timeout=20)
+        assert done
 
     asyncio.run(main())

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from tepui_operator.cluster.api import Api
+from tepui_operator.cluster.ending import cancelled
 from tepui_operator.cluster.errors import ApiError, NotLeadingError
 from tepui_operator.cluster.leadership import Leadership
 from tepui_operator.cluster.logs import about
@@ -81,13 +82,16 @@ class Operator:
 
         Raises NotLeadingError when it led and does no longer: what it remembers may be behind what another has done.
         """
+        lost = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 for reflector in self._reflectors:
                     tasks.create_task(reflector.run())
                 await self._lead(tasks)
         except* NotLeadingError:
-            raise NotLeadingError("the lease was lost: another replica may act") from None
+            lost = True  # raised in here it would be wrapped in a group
+        if lost:
+            raise NotLeadingError("the lease was lost: another replica may act")
 
     async def _lead(self, tasks: asyncio.TaskGroup) -> None:
         for reflector in self._reflectors:
@@ -102,7 +106,7 @@ class Operator:
         raise NotLeadingError
 
     async def _work(self) -> None:
-        while True:
+        while not cancelled():
             key = await self._queue.take()
             with about(study="/".join(key)):
                 await self._look(key)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from tepui_operator.cluster.api import Api
+from tepui_operator.cluster.ending import cancelled
 from tepui_operator.cluster.errors import ApiError, GoneError, error_of
 from tepui_operator.cluster.json_text import parse
 from tepui_operator.cluster.metrics import Metrics
@@ -87,8 +88,8 @@ class Reflector(Generic[Record]):
         return time.monotonic() - max(self._heard_at, self._tried_at)
 
     async def run(self) -> None:
-        """For ever."""
-        while True:
+        """Until it is cancelled."""
+        while not cancelled():
             try:
                 if self._version is None:
                     await self._list()
