@@ -14,6 +14,7 @@ from chart_release import Release
 from operators import definition
 from tepui_operator.payloads import VOLUME_PATH
 from tepui_operator.pod_template import USER
+from tepui_testbed.build import exclusive
 from tepui_testbed.cluster import Cluster
 from tepui_testbed.containerfile import build_images
 from tepui_testbed.node_store import load
@@ -73,19 +74,20 @@ class Site:
         file.write_text(yaml.safe_dump(local))
         tepui = Path(sys.executable).with_name("tepui")
         script = 'mount --bind "$1" "$2" && exec "$3" run "$4"'
-        created = not Path(VOLUME_PATH).exists()
-        Path(VOLUME_PATH).mkdir(exist_ok=True)
-        try:
-            done = subprocess.run(
-                ["unshare", "--mount", "sh", "-c", script, "run", self.folder, VOLUME_PATH, tepui, file],
-                env={**os.environ, "CI": "true"},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        finally:
-            if created:
-                Path(VOLUME_PATH).rmdir()
+        with exclusive("results"):  # who removes the folder takes it away under every other mount of it
+            created = not Path(VOLUME_PATH).exists()
+            Path(VOLUME_PATH).mkdir(exist_ok=True)
+            try:
+                done = subprocess.run(
+                    ["unshare", "--mount", "sh", "-c", script, "run", self.folder, VOLUME_PATH, tepui, file],
+                    env={**os.environ, "CI": "true"},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+            finally:
+                if created:
+                    Path(VOLUME_PATH).rmdir()
         assert done.returncode == 0, done.stdout + done.stderr
         return self.folder / results
 

@@ -21,7 +21,9 @@ from tepui_spec.status import ExperimentStatus
 from tepui_testbed.cluster import Cluster
 from tepui_testbed.containerfile import build_images
 
-TRIALS = 8
+pytestmark = pytest.mark.timeout(2400)
+
+TRIALS = 5
 TASKS = ["mnist", "digits8x8"]
 
 
