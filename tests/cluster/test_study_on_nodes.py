@@ -104,7 +104,7 @@ def test_the_quickstart_becomes_laws(site: Site, tmp_path: Path) -> None:
     assert status["laws"] == json.loads(here.model_dump_json(by_alias=True))["laws"]
     assert {law["task"] for law in status["laws"]} == set(TASKS)
     events = site.cluster.kubectl("describe", "exps", "quickstart", "-n", site.namespace)
-    assert re.search(r"Normal\s+Complete", events), events
+    assert re.search(r"Normal\s+AllTrialsCompleted", events), events
 
     with forwarded(site, "tepui-mlflow", 5000) as address:
         _every_trial_is_a_run(address, site)
