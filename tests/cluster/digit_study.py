@@ -11,7 +11,7 @@ from tepui_spec.expand import Trial, expand
 from tepui_spec.source import experiment_of
 from tepui_testbed.waiting import wait_until
 
-LONG = 100
+LONG = 150
 """Epochs that take long enough for a trial to be met in the middle: some 10 s on a core."""
 SOON_S = 600
 """Longer than any pod takes to begin and to train, on a loaded machine."""
