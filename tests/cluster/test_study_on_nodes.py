@@ -1,4 +1,4 @@
-"""`kubectl apply` becomes a law: the quickstart on real nodes, from the chart's installation to MLflow's page."""
+"""`kubectl apply` becomes a law: the quickstart on real nodes, from the chart's installation to MLflow's runs."""
 
 import json
 import os
@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from browser import browser_page
 from digit_data import digits, write_digits
 from study_site import ROOT, Manifest, Site, chart_image, install, laws_of, rows_of, uninstall
 from tepui_operator.pod_template import USER
@@ -108,7 +107,6 @@ def test_the_quickstart_becomes_laws(site: Site, tmp_path: Path) -> None:
 
     with forwarded(site, "tepui-mlflow", 5000) as address:
         _every_trial_is_a_run(address, site)
-        _page_of_runs(address, tmp_path / "mlflow.png")
 
 
 def _every_trial_is_a_run(address: str, site: Site) -> None:
@@ -123,15 +121,6 @@ def _every_trial_is_a_run(address: str, site: Site) -> None:
     for run in trials:
         assert {"validation_error", "mnist/error_5_shot"} <= set(run.data.metrics), run.data.metrics
         assert client.get_metric_history(run.info.run_id, "train_loss")
-
-
-def _page_of_runs(address: str, picture: Path) -> None:
-    """MLflow's own page lists the runs by the names of their models."""
-    with browser_page() as page:
-        page.look(width=1400, height=900)
-        page.open(f"{address}/#/experiments/1/runs")
-        page.wait_for("/resnet10-|vit-|mixer-/.test(document.body.innerText)")
-        page.screenshot(picture)
 
 
 def test_a_gang_over_two_nodes(site: Site) -> None:
