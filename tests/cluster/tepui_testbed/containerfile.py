@@ -69,7 +69,7 @@ def _store() -> Path:
 
 def _build(buildah: Buildah, folder: Path, target: str) -> BuiltImage:
     key = content_key(target)
-    volumes = {_uv_cache(): "/uv-cache"}
+    volumes = {_uv_cache(): "/root/.cache/uv"}
     if trusted := certificates():
         volumes[trusted] = f"{CERTIFICATES}:ro"
     name = f"localhost/{target}:built"
